@@ -1,0 +1,214 @@
+"""The one module that starts processes.
+
+Commands are lists, never shell text. What a command prints is kept, shown as it comes under `-v`, and shown in
+full when it fails. A command runs in its own process group, which is ended as a whole when xtool is interrupted
+or the time is up.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from xtool.errors import CommandFailed, UsageError
+from xtool.log import Log
+
+_GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_SHOWN_LINES = 60
+"""How many of the last lines of a failed command stand in the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A process that has ended.
+
+    Args:
+        argv: the command.
+        returncode: its exit code, or minus the signal that ended it.
+        stdout: its standard output.
+        stderr: its standard error; empty where it was merged into `stdout`.
+        seconds: wall time.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    log: Log,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    what: str | None = None,
+    check: bool = True,
+    merge: bool = True,
+    timeout: float | None = None,
+    hint: str | None = None,
+) -> Completed:
+    """Run a command to its end.
+
+    Args:
+        argv: program and arguments.
+        log: told the command, and its output as it comes.
+        env: the whole environment of the command; None for xtool's own.
+        cwd: its working directory.
+        stdin: text for its standard input; nothing otherwise.
+        what: what the command does, for the error message (`build of ujson`).
+        check: raise when it exits with another code than 0.
+        merge: send stderr into stdout, in order; otherwise both are kept apart.
+        timeout: seconds after which the command is ended.
+        hint: what the user can do when it fails.
+
+    Raises:
+        CommandFailed: it failed and `check` is set, or the time is up.
+        UsageError: the program does not exist or cannot be executed.
+    """
+    words = [os.fspath(word) for word in argv]
+    log.command(words, cwd=cwd)
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            words,
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError, OSError) as error:
+        raise UsageError(
+            f"cannot start `{words[0]}`: {error.strerror or error}", hint=hint, code="cannot-start"
+        ) from error
+    out: list[str] = []
+    err: list[str] = []
+    readers = [_reader(process.stdout, out, log)]
+    if not merge:
+        readers.append(_reader(process.stderr, err, log))
+    try:
+        if stdin is not None and process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.write(stdin.encode())
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        timed_out = _wait(process, timeout)
+    except BaseException:
+        _end_group(process)
+        raise
+    finally:
+        for reader in readers:
+            reader.join(timeout=_GRACE)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+    done = Completed(
+        tuple(words), process.returncode, "".join(out), "".join(err), time.monotonic() - started
+    )
+    if timed_out:
+        raise CommandFailed(
+            f"{what or words[0]} took longer than {timeout:g} s and was ended",
+            facts=_facts(done),
+            hint=hint,
+            code="timeout",
+        )
+    if check and done.returncode != 0:
+        raise CommandFailed(
+            f"{what or words[0]} {describe_exit(done.returncode)}", facts=_facts(done), hint=hint
+        )
+    return done
+
+
+def exec_foreground(argv: Sequence[str | Path], *, env: Mapping[str, str], log: Log) -> int:
+    """Run a command with xtool's own stdin, stdout and stderr; return its exit code.
+
+    A command that a signal ended gives 128 plus the signal's number, as shells say it.
+    """
+    words = [os.fspath(word) for word in argv]
+    log.command(words)
+    try:
+        process = subprocess.Popen(words, env=dict(env))
+    except OSError as error:
+        raise UsageError(f"cannot start `{words[0]}`: {error.strerror}", code="cannot-start") from error
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:
+            # The terminal sent the same Ctrl-C to the child, which decides what it means.
+            continue
+    return code if code >= 0 else 128 - code
+
+
+def describe_exit(returncode: int) -> str:
+    """Say how a process ended: `exited with code 3`, `was ended by SIGSEGV (signal 11)`."""
+    number = -returncode if returncode < 0 else 0
+    if number:
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = "a signal"
+        return f"was ended by {name} (signal {number})"
+    return f"exited with code {returncode}"
+
+
+def _reader(pipe: IO[bytes] | None, into: list[str], log: Log) -> threading.Thread:
+    def read() -> None:
+        if pipe is None:
+            return
+        with suppress(ValueError, OSError):
+            for line in iter(pipe.readline, b""):
+                text = line.decode("utf-8", "replace")
+                into.append(text)
+                log.stream(text)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float | None) -> bool:
+    """Wait for the end; True when the time was up and the group was ended."""
+    try:
+        process.wait(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _end_group(process)
+        return True
+    return False
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End the command and all that it started: SIGTERM, and SIGKILL after a grace."""
+    for number, grace in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(timeout=grace)
+        except subprocess.TimeoutExpired:
+            continue
+        if number == signal.SIGTERM:
+            # The leader is gone; what it left behind in its group goes too.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+        return
+
+
+def _facts(done: Completed) -> list[str]:
+    lines = (done.stdout + done.stderr).splitlines()
+    cut = [f"... {len(lines) - _SHOWN_LINES} earlier lines are shown with -v"] if len(lines) > _SHOWN_LINES else []
+    return [f"command: {shlex.join(done.argv)}", *cut, *lines[-_SHOWN_LINES:]]
