@@ -6,6 +6,7 @@ install half a toolchain.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -176,8 +177,6 @@ class Catalog:
         for target in self.targets.values():
             if name in (target.name, target.triplet, target.debian, target.rpm, target.rust):
                 return target
-        import difflib
-
         aliases = {alias: t.name for t in self.targets.values() for alias in (t.name, t.debian, t.triplet)}
         close = difflib.get_close_matches(name, aliases, n=1, cutoff=0.5)
         known = ", ".join(self.targets)
@@ -260,7 +259,7 @@ def default_root() -> Path:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogError(
             f"cannot read {path}: {error.strerror}", hint="reinstall xtool, or mend XTOOL_TOOLCHAINS_DIR"

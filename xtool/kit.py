@@ -67,7 +67,7 @@ class TargetPython:
         full_version: `3.13.5`.
         source: where it came from: `debian` or `portable`.
         includes: folders with `Python.h` and `pyconfig.h`, on this machine.
-        sysconfig: the interpreter's own `sysconfig.get_config_vars()` as installed (paths as the target sees them).
+        sysconfig: the interpreter's own `sysconfig.get_config_vars()`, with the paths the target sees.
         glibc: the glibc of the root.
         ext_suffix: `.cpython-313-powerpc64le-linux-gnu.so`.
     """

@@ -1,8 +1,8 @@
 """The one module that starts processes.
 
-Commands are lists, never shell text. What a command prints is kept, shown as it comes under `-v`, and shown in
-full when it fails. A command runs in its own process group, which is ended as a whole when xtool is interrupted
-or the time is up.
+Commands are lists, never shell text. What a command prints is kept, shown as it comes under `-v`, and its
+end is shown when it fails. A command runs in its own process group, which is ended as a whole when xtool is
+interrupted or the time is up.
 """
 
 from __future__ import annotations
@@ -117,9 +117,7 @@ def run(
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-    done = Completed(
-        tuple(words), process.returncode, "".join(out), "".join(err), time.monotonic() - started
-    )
+    done = Completed(tuple(words), process.returncode, "".join(out), "".join(err), time.monotonic() - started)
     if timed_out:
         raise CommandFailed(
             f"{what or words[0]} took longer than {timeout:g} s and was ended",
@@ -210,5 +208,5 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 def _facts(done: Completed) -> list[str]:
     lines = (done.stdout + done.stderr).splitlines()
-    cut = [f"... {len(lines) - _SHOWN_LINES} earlier lines are shown with -v"] if len(lines) > _SHOWN_LINES else []
+    cut = [f"... {len(lines) - _SHOWN_LINES} earlier lines"] if len(lines) > _SHOWN_LINES else []
     return [f"command: {shlex.join(done.argv)}", *cut, *lines[-_SHOWN_LINES:]]

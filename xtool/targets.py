@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
+
+from xtool.errors import UsageError
 
 Glibc = tuple[int, int]
 """A glibc version as (major, minor), for example (2, 17)."""
@@ -112,10 +115,6 @@ def current_host() -> Host:
     Raises:
         UsageError: the machine is not one that toolchains run on.
     """
-    import platform
-
-    from xtool.errors import UsageError
-
     machine, system = platform.machine(), platform.system()
     if system != "Linux" or machine not in _HOSTS:
         raise UsageError(
