@@ -13,10 +13,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from xtool.errors import CommandFailed, UsageError
@@ -27,6 +28,10 @@ _GRACE = 5.0
 
 _SHOWN_LINES = 60
 """How many of the last lines of a failed command stand in the error."""
+
+
+_running: set[int] = set()
+"""Process groups that `run` has started and that have not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ def run(
         raise UsageError(
             f"cannot start `{words[0]}`: {error.strerror or error}", hint=hint, code="cannot-start"
         ) from error
+    _running.add(process.pid)
     out: list[str] = []
     err: list[str] = []
     readers = [_reader(process.stdout, out, log)]
@@ -112,6 +118,7 @@ def run(
         _end_group(process)
         raise
     finally:
+        _running.discard(process.pid)
         for reader in readers:
             reader.join(timeout=_GRACE)
         for pipe in (process.stdout, process.stderr):
@@ -143,14 +150,47 @@ def exec_foreground(argv: Sequence[str | Path], *, env: Mapping[str, str], log: 
         process = subprocess.Popen(words, env=dict(env))
     except OSError as error:
         raise UsageError(f"cannot start `{words[0]}`: {error.strerror}", code="cannot-start") from error
-    while True:
-        try:
-            code = process.wait()
-            break
-        except KeyboardInterrupt:
-            # The terminal sent the same Ctrl-C to the child, which decides what it means.
-            continue
+    with _signals_belong_to(process):
+        code = process.wait()
     return code if code >= 0 else 128 - code
+
+
+def end_all(number: int) -> None:
+    """Send a signal to the group of every command that `run` has started and that has not ended.
+
+    For the handler of Ctrl-C: commands run in groups of their own, which the terminal's signal does not reach,
+    and threads that wait for one are not interrupted.
+    """
+    for group in tuple(_running):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+
+
+@contextmanager
+def _signals_belong_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Leave signals to a foreground command.
+
+    The terminal sends Ctrl-C to it as well, and it decides what that means; what comes for xtool alone is
+    passed on.
+    """
+
+    def ignore(number: int, frame: FrameType | None) -> None:
+        del number, frame
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        del frame
+        process.send_signal(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {signal.SIGINT: ignore, signal.SIGTERM: forward, signal.SIGHUP: forward}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def describe_exit(returncode: int) -> str:

@@ -1,0 +1,93 @@
+"""`xtool setup`: install what builds for a target need."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xtool.cli.base import Result, Session, kit_options, unique, verb
+
+if TYPE_CHECKING:
+    from xtool.errors import XtoolError
+    from xtool.kit import Kit
+
+
+def _setup(session: Session, targets: tuple[str, ...]) -> Result:
+    from xtool.errors import XtoolError
+    from xtool.setup import ensure_kit
+
+    names = unique(targets) or unique(session.required("target"))
+    # Every name is checked before anything is downloaded for the first.
+    requests = [session.request(name) for name in names]
+    kits: list[dict[str, Any]] = []
+    errors: list[XtoolError] = []
+    for request in requests:
+        started = time.monotonic()
+        try:
+            kit = ensure_kit(session.ctx, request)
+        except XtoolError as error:
+            if len(requests) == 1:
+                raise
+            errors.append(error)
+            continue
+        kits.append(kit_data(kit))
+        session.ctx.log.info(f"{describe(kit)} ({time.monotonic() - started:.1f} s)")
+    return Result({"kits": kits}, errors=tuple(errors), partial=bool(kits and errors))
+
+
+def describe(kit: Kit) -> str:
+    """One line about a kit."""
+    from xtool.targets import format_glibc
+
+    pythons = ", ".join(f"Python {python.full_version}" for python in kit.pythons.values())
+    floor = format_glibc(kit.sysroot.glibc)
+    return f"{kit.target.name} is ready: GCC {kit.toolchain.version}, glibc {floor}, {pythons}"
+
+
+def kit_data(kit: Kit) -> dict[str, Any]:
+    """A kit as plain data for JSON output."""
+    from xtool.targets import format_glibc
+
+    return {
+        "target": kit.target.name,
+        "host": kit.host.name,
+        "toolchain": {
+            "path": kit.toolchain.path,
+            "version": kit.toolchain.version,
+            "languages": list(kit.toolchain.languages),
+        },
+        "sysroot": {
+            "path": kit.sysroot.path,
+            "kind": kit.sysroot.kind,
+            "glibc": format_glibc(kit.sysroot.glibc),
+        },
+        "emulator": {"path": kit.emulator.executable, "cpu": kit.emulator.cpu},
+        "pythons": [
+            {
+                "version": python.version,
+                "full_version": python.full_version,
+                "source": python.source,
+                "path": python.executable,
+            }
+            for python in kit.pythons.values()
+        ],
+        "build_pythons": [
+            {"version": python.version, "source": python.source, "path": python.executable}
+            for python in kit.build_pythons.values()
+        ],
+        "lock": kit.lock_digest,
+    }
+
+
+command = verb(
+    _setup,
+    name="setup",
+    help=(
+        "Download and install what builds for TARGETs need: cross GCC, sysroot, Python, emulator.\n\n"
+        "What is there already is left alone. Downloads resume, and every file is verified before it is opened."
+    ),
+    example="xtool setup ppc64le\nxtool setup ppc64le --python 3.13 --python 3.11 --glibc 2.28",
+    params=[click.Argument(["targets"], nargs=-1, metavar="TARGET..."), *kit_options()],
+)
