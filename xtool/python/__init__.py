@@ -1,0 +1,1 @@
+"""Interpreters: of the target, and of the host for build back ends."""

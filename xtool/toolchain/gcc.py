@@ -1,0 +1,287 @@
+"""The cross GCC: Debian's, laid out so that it finds its own parts wherever it stands, and nothing else's.
+
+Layout of the component: what Debian has below `usr/` lies at its root (`bin`, `lib/gcc-cross/TRIPLET/14`,
+`libexec/gcc-cross/TRIPLET/14`, `TRIPLET/bin`, `TRIPLET/include/c++/14`), because GCC looks for its parts
+relative to its own `bin`. No C library is in it: `--sysroot` alone decides. No shared libstdc++, libatomic,
+libgfortran or libquadmath is in it either: they are linked statically (`docs/decisions/0003`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from xtool.catalog import Lock
+from xtool.errors import ArchiveError, CatalogError, StoreError
+from xtool.kit import Toolchain
+from xtool.recipes import Assembly, Recipe
+from xtool.targets import Glibc, Host, Target
+from xtool.toolchain.relocate import bundle_host_libraries
+
+REVISION = 1
+FACTS_FILE = "share/xtool/toolchain.json"
+_SCHEMA = 1
+
+STATIC_RUNTIMES = (
+    "libstdc++.a",
+    "libstdc++exp.a",
+    "libstdc++fs.a",
+    "libsupc++.a",
+    "libgcc.a",
+    "libgcc_eh.a",
+    "libc_nonshared.a",
+    "libgfortran.a",
+    "libquadmath.a",
+    "libatomic.a",
+)
+"""Archives whose symbols no shared object exports: extensions in one process must not mix their copies."""
+
+_UNUSED = re.compile(
+    r"""
+    usr/share/.* | etc/.* | usr/lib/debug/.*
+  | usr/bin/[^/]+-(lto-dump|gcov-dump)-[0-9]+ | usr/bin/[^/]+-gprof
+  | .*/(ldscripts|bfd-plugins|gconv|audit|plugin)/.*
+  | .*/lib(asan|hwasan|lsan|tsan|ubsan|itm|sanitizer)[^/]* | .*/include/sanitizer/.*
+  | usr/libexec/.*/(plugin|install-tools)/.* | .*/g\+\+-mapper-server
+  | .*\.la | .*/libcc1\.so[^/]* | .*/libgomp\.a
+  | .*/usr/share/gdb/.*
+    """,
+    re.VERBOSE,
+)
+"""Members of the packages that no build needs, or that would only mislead one."""
+
+_SHARED_RUNTIME = re.compile(r".*/lib(stdc\+\+|gcc_s|atomic|gfortran|quadmath)\.so(\.[0-9.]+)?")
+
+_LIBGCC_S = """/* The shared part comes from the sysroot; some functions are in the static part only. */
+GROUP ( libgcc_s.so.1 -lgcc )
+"""
+
+_GATED: Mapping[str, Glibc] = {
+    "_GLIBCXX_USE_PTHREAD_COND_CLOCKWAIT": (2, 30),
+    "_GLIBCXX_USE_PTHREAD_MUTEX_CLOCKLOCK": (2, 30),
+    "_GLIBCXX_USE_PTHREAD_RWLOCK_CLOCKLOCK": (2, 30),
+    "_GLIBCXX_USE_UCHAR_C8RTOMB_MBRTOC8_CXX20": (2, 36),
+    "_GLIBCXX_USE_UCHAR_C8RTOMB_MBRTOC8_FCHAR8_T": (2, 36),
+}
+"""Macros of c++config.h upon which *headers* call glibc functions, and the glibc that brought those.
+
+glibc's NEWS: 2.30 "pthread_cond_clockwait, pthread_mutex_clocklock, ..."; 2.36 "mbrtoc8 and c8rtomb".
+"""
+
+_WEAK_THREADS = re.compile(
+    rb"# if __GLIBC_PREREQ\(2, 34\)\n(?:// [^\n]*\n)*#  define _GLIBCXX_GTHREAD_USE_WEAK 0\n# endif\n"
+)
+
+_RENAMED: Mapping[str, Mapping[str, tuple[bytes, bytes]]] = {
+    "ppc64le": {
+        "libgcc.a": (b"__parse_hwcap_and_convert_at_platform", b"__xtool_hwcap_in_tcb"),
+        "libstdc++.a": (b"__parse_hwcap_and_convert_at_platform", b"__xtool_hwcap_in_tcb"),
+    }
+}
+"""By target and archive: an undefined symbol of a runtime library, and the name it gets instead.
+
+The reference only makes sure that the loader puts AT_HWCAP into the thread control block (glibc 2.23). Under
+another name the sysroot's shim can satisfy it for our libraries, while code of a project that asks for it by
+itself (`__builtin_cpu_supports`) still fails to link below that floor.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Names within the component."""
+
+    triplet: str
+    major: str
+
+    @property
+    def gcc_lib(self) -> str:
+        return f"lib/gcc-cross/{self.triplet}/{self.major}"
+
+    @property
+    def cxx_config(self) -> str:
+        return f"{self.triplet}/include/c++/{self.major}/{self.triplet}/bits"
+
+
+def gcc_recipe(host: Host, target: Target, lock: Lock, *, fortran: bool = False) -> Recipe:
+    """The recipe of the cross GCC for a target.
+
+    Args:
+        host: the machine it runs on.
+        target: the machine it compiles for.
+        lock: where its packages are locked.
+        fortran: add GNU Fortran; makes another component.
+
+    Raises:
+        CatalogError: the lock has no such component.
+    """
+    artifacts = lock.artifacts("gcc") + (lock.artifacts("gfortran") if fortran else ())
+    name = f"gcc-14-{target.triplet.replace('_', '-')}"
+    version = next((a.version.partition("-")[0] for a in artifacts if a.name == name), None)
+    if version is None:
+        raise CatalogError(f"component `gcc` of the lock for {target.name} has no package {name}")
+    languages = ("c", "c++", "fortran") if fortran else ("c", "c++")
+    return Recipe(
+        name=f"gcc-{'fortran-' if fortran else ''}{target.name}",
+        title=f"GCC {version} for {target.name}" + (" with Fortran" if fortran else ""),
+        revision=REVISION,
+        artifacts=artifacts,
+        assemble=partial(_assemble, host=host, target=target, version=version, languages=languages),
+        parameters={"host": host.name, "target": target.name, "version": version},
+    )
+
+
+def toolchain(path: Path, target: Target) -> Toolchain:
+    """Read what an installed toolchain says about itself.
+
+    Raises:
+        StoreError: it is damaged, or was made for another target.
+    """
+    file = path / FACTS_FILE
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        if facts["schema"] != _SCHEMA or facts["triplet"] != target.triplet:
+            raise ValueError(f"made for {facts['triplet']}, schema {facts['schema']}")
+        return Toolchain(path, path / "bin", facts["triplet"], facts["version"], tuple(facts["languages"]))
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except (ValueError, KeyError, TypeError) as error:
+        reason = str(error)
+    raise StoreError(
+        f"the toolchain in {path} cannot be used: {reason}", hint=f"`xtool setup {target.name}` repairs it"
+    )
+
+
+def unpack_wanted(work: Assembly, into: Path, unused: re.Pattern[str]) -> None:
+    """Unpack all packages of a recipe into one folder, two at a time; xz takes most of the time.
+
+    Args:
+        work: the assembly.
+        into: the folder.
+        unused: members to leave out, matched from the start of their name to its end.
+    """
+    from xtool.archive import unpack_all
+
+    # Largest first, so that no thread is left with a long tail.
+    files = sorted(work.files.values(), key=lambda file: (-file.artifact.size, file.artifact.name))
+    unpack_all(files, into, only=lambda name: not unused.fullmatch(name), jobs=2)
+
+
+def _assemble(work: Assembly, *, host: Host, target: Target, version: str, languages: Sequence[str]) -> None:
+    layout = _Layout(target.triplet, version.partition(".")[0])
+    tree = work.scratch / "tree"
+    unpack_wanted(work, tree, _UNUSED)
+    _move_in(tree, work.staging, layout)
+    _drop_shared_runtimes(work.staging)
+    _name_tools(work.staging, layout)
+    _mend_headers(work.staging / layout.cxx_config)
+    _mend_archives(work.staging / layout.gcc_lib, target)
+    _write_specs(work.staging / layout.gcc_lib)
+    (work.staging / layout.gcc_lib / "libgcc_s.so").write_text(_LIBGCC_S, encoding="ascii")
+    bundle_host_libraries(work.staging, libraries=tree, host=host)
+    facts = {
+        "schema": _SCHEMA,
+        "triplet": target.triplet,
+        "version": version,
+        "languages": list(languages),
+    }
+    (work.staging / FACTS_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    _check(work.staging, layout, languages)
+
+
+def _move_in(tree: Path, staging: Path, layout: _Layout) -> None:
+    """Take the compiler's folders out of `usr/`; host libraries stay behind for the bundling."""
+    for folder in ("bin", "libexec", layout.triplet, "lib/gcc-cross"):
+        destination = staging / folder
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        (tree / "usr" / folder).rename(destination)
+
+
+def _drop_shared_runtimes(staging: Path) -> None:
+    for path in sorted(staging.rglob("*.so*")):
+        if _SHARED_RUNTIME.fullmatch("/" + path.relative_to(staging).as_posix()):
+            path.unlink()
+
+
+def _name_tools(staging: Path, layout: _Layout) -> None:
+    """Give every tool its name without the version: `TRIPLET-gcc-14` becomes `TRIPLET-gcc`."""
+    suffix = f"-{layout.major}"
+    for path in sorted((staging / "bin").iterdir()):
+        if path.name.endswith(suffix):
+            path.rename(path.with_name(path.name.removesuffix(suffix)))
+
+
+def _mend_headers(bits: Path) -> None:
+    """Make libstdc++'s headers agree with a floor below the glibc that they were configured for.
+
+    Raises:
+        ArchiveError: a header does not hold the text that is to be changed.
+    """
+    os_defines = bits / "os_defines.h"
+    text, count = _WEAK_THREADS.subn(
+        b"// libstdc++.a was compiled with strong references to pthread functions. Weak ones in headers,\n"
+        b"// at a glibc below 2.34, would let a process believe that it has no threads.\n"
+        b"# define _GLIBCXX_GTHREAD_USE_WEAK 0\n",
+        os_defines.read_bytes(),
+    )
+    if count != 1:
+        raise ArchiveError(
+            f"{os_defines.name} of libstdc++ has changed: no _GLIBCXX_GTHREAD_USE_WEAK to mend"
+        )
+    _rewrite(os_defines, text)
+    config = bits / "c++config.h"
+    text = config.read_bytes()
+    for macro, (major, minor) in _GATED.items():
+        line = re.compile(rb"^#define " + macro.encode() + rb" [^\n\\]+\n", re.MULTILINE)
+        text, count = line.subn(rb"#if __GLIBC_PREREQ(%d, %d)\n\g<0>#endif\n" % (major, minor), text)
+        if count != 1:
+            raise ArchiveError(f"{config.name} of libstdc++ has changed: no `#define {macro}` to mend")
+    _rewrite(config, text)
+
+
+def _mend_archives(gcc_lib: Path, target: Target) -> None:
+    """Rename undefined symbols in string tables in place; the new names are shorter."""
+    for name, (old, new) in _RENAMED.get(target.name, {}).items():
+        path = gcc_lib / name
+        data = path.read_bytes()
+        if data.count(b"\0" + old + b"\0") != 1 or data.count(old) != 1:
+            raise ArchiveError(f"{name} has changed: {old.decode()} is not there exactly once")
+        _rewrite(path, data.replace(old, new.ljust(len(old), b"\0")))
+
+
+def _write_specs(gcc_lib: Path) -> None:
+    """Write the `specs` file that GCC reads by itself, adding to its built-in linker options."""
+    text = f"*link:\n+ --exclude-libs={':'.join(STATIC_RUNTIMES)}\n\n"
+    (gcc_lib / "specs").write_text(text, encoding="ascii")
+
+
+def _rewrite(path: Path, data: bytes) -> None:
+    """Replace a file's content; a new inode, so that nothing else that has the file is touched."""
+    mode = path.stat().st_mode & 0o777
+    path.unlink()
+    path.write_bytes(data)
+    path.chmod(mode)
+
+
+def _check(staging: Path, layout: _Layout, languages: Sequence[str]) -> None:
+    tools = ["gcc", "g++", "cpp", "as", "ld", "ld.bfd", "ar", "ranlib", "nm", "strip", "objcopy", "objdump"]
+    tools += ["readelf", "gcc-ar", "gcc-ranlib", "gcc-nm", "gcov", "gcov-tool"]
+    if "fortran" in languages:
+        tools.append("gfortran")
+    missing = [tool for tool in tools if not (staging / "bin" / f"{layout.triplet}-{tool}").is_file()]
+    dangling = [
+        path.relative_to(staging).as_posix()
+        for path in staging.rglob("*")
+        if path.is_symlink() and not path.exists()
+    ]
+    if missing or dangling:
+        raise ArchiveError(
+            "the packages do not make a whole toolchain",
+            facts=[
+                *(f"no {layout.triplet}-{tool}" for tool in missing),
+                *(f"{d} leads nowhere" for d in dangling),
+            ],
+        )

@@ -1,0 +1,457 @@
+"""Host programs that run with the C library they were built for, wherever their tree stands.
+
+Debian's host binaries ask for the glibc of their suite. Its loader and libraries are therefore put into the
+tree itself (`lib/host`), and every program is told to use them. Two strings of an ELF file decide that (System V
+ABI, "Program Interpreter" and "Dynamic Section"; ld.so(8) for the order in which libraries are looked for):
+
+- `PT_INTERP`, the loader's path, which the kernel takes literally and which must be absolute. It becomes a
+  *slot* of fixed length, so that moving a tree is overwriting bytes in place. `share/xtool/slots.json` says
+  where the slots are.
+- `DT_RPATH`, relative to the program (`$ORIGIN`). It is looked at before `LD_LIBRARY_PATH`, which `DT_RUNPATH`
+  is not, and it counts for libraries that a library needs or a program loads later; so libraries stay untouched.
+
+Both go into one new read-only segment at the end of the file. Its program header takes the place of a note that
+nothing needs at run time. So no byte of code or data moves, the file is not rewritten, and what comes out does
+not depend on the version of a tool.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from xtool.errors import ArchiveError, CatalogError, StoreError
+from xtool.targets import Host
+
+SLOT_LENGTH = 1024
+"""Bytes of a slot. The kernel takes up to PATH_MAX (4096), with a NUL as the last byte."""
+
+SLOTS_FILE = "share/xtool/slots.json"
+HOST_LIBRARIES = "lib/host"
+_SCHEMA = 1
+
+_MACHINES = {"x86_64": 62, "aarch64": 183}
+"""`e_machine` by host name (EM_X86_64, EM_AARCH64)."""
+
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE, _PT_GNU_PROPERTY = 1, 2, 3, 4, 0x6474E553
+_DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 10, 15, 29
+_PF_R = 4
+_SHT_PROGBITS, _SHT_STRTAB = 1, 3
+
+_EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
+_PHDR = struct.Struct("<IIQQQQQQ")
+_SHDR = struct.Struct("<IIQQQQIIQQ")
+_DYN = struct.Struct("<QQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Bytes of a file that hold the loader's absolute path, padded with NUL.
+
+    Args:
+        path: the file, relative to its tree, with `/`.
+        offset: where the slot begins in the file, bytes.
+        length: bytes of the slot.
+    """
+
+    path: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """All slots of a tree.
+
+    Args:
+        loader: the loader's path relative to the tree.
+        slots: sorted by path.
+    """
+
+    loader: str
+    slots: tuple[Slot, ...]
+
+
+@dataclass(slots=True)
+class _Segment:
+    """One program header, in the order of the fields of `Elf64_Phdr`."""
+
+    kind: int
+    flags: int
+    offset: int
+    vaddr: int
+    paddr: int
+    filesz: int
+    memsz: int
+    align: int
+
+    def pack(self) -> bytes:
+        return _PHDR.pack(
+            self.kind,
+            self.flags,
+            self.offset,
+            self.vaddr,
+            self.paddr,
+            self.filesz,
+            self.memsz,
+            self.align,
+        )
+
+
+class _HostElf:
+    """An ELF file of the host, as far as its loading goes; read from an open file.
+
+    Args:
+        file: the file, open for reading (and writing, for `add_slot`).
+        name: what error messages call it.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self.name = name
+        header = _EHDR.unpack(self._at(0, _EHDR.size))
+        self.machine: int = header[2]
+        self._phoff, self._shoff = header[5], header[6]
+        count, self._shentsize, self._shnum = header[10], header[11], header[12]
+        table = self._at(self._phoff, count * _PHDR.size)
+        self.segments = [_Segment(*fields) for fields in _PHDR.iter_unpack(table)]
+        self._dynamic_at, self._dynamic = self._read_dynamic()
+
+    @property
+    def interpreter(self) -> _Segment | None:
+        """The `PT_INTERP` segment; programs have one, libraries mostly not."""
+        return next((s for s in self.segments if s.kind == _PT_INTERP), None)
+
+    @property
+    def needed(self) -> list[str]:
+        """Sonames of `DT_NEEDED`, in order."""
+        strings = self._strings() if self._dynamic else b""
+        return [_text(strings, value) for tag, value in self._dynamic if tag == _DT_NEEDED]
+
+    @property
+    def searches_by_itself(self) -> bool:
+        """Whether it has a `DT_RUNPATH`, which switches the program's `DT_RPATH` off for what it needs."""
+        return any(tag == _DT_RUNPATH for tag, _ in self._dynamic)
+
+    def add_slot(self, rpath: str) -> tuple[int, int]:
+        """Give a program a blank interpreter slot and a `DT_RPATH`; return the slot's (offset, length)."""
+        interpreter = self.interpreter
+        if interpreter is None:
+            raise ArchiveError(f"{self.name} has no program interpreter")
+        old_interpreter, old_strings = interpreter.vaddr, self._value(_DT_STRTAB)
+        strings = self._strings()
+        rpath_at = len(strings)
+        blob = bytes(SLOT_LENGTH) + strings + rpath.encode() + b"\0"
+        load = self._segment_at_end(len(blob))
+        interpreter.offset, interpreter.vaddr, interpreter.paddr = load.offset, load.vaddr, load.vaddr
+        interpreter.filesz = interpreter.memsz = SLOT_LENGTH
+        self._place(load)
+        new_strings = load.vaddr + SLOT_LENGTH
+        self._set_dynamic(_DT_STRTAB, new_strings)
+        self._set_dynamic(_DT_STRSZ, len(blob) - SLOT_LENGTH)
+        self._set_rpath(rpath_at)
+        self._write(load.offset, blob)
+        self._write(self._phoff, b"".join(segment.pack() for segment in self.segments))
+        self._write(self._dynamic_at, b"".join(_DYN.pack(*entry) for entry in self._dynamic))
+        self._move_section(_SHT_PROGBITS, old_interpreter, load.vaddr, load.offset, SLOT_LENGTH)
+        self._move_section(
+            _SHT_STRTAB, old_strings, new_strings, load.offset + SLOT_LENGTH, len(blob) - SLOT_LENGTH
+        )
+        return load.offset, SLOT_LENGTH
+
+    def _segment_at_end(self, size: int) -> _Segment:
+        loads = [s for s in self.segments if s.kind == _PT_LOAD]
+        page = max(4096, *(s.align for s in loads))
+        end = self._file.seek(0, os.SEEK_END)
+        offset = -(-end // 16) * 16
+        highest = max(s.vaddr + s.memsz for s in loads)
+        # Offset and address must agree modulo the page size.
+        vaddr = -(-highest // page) * page + offset % page
+        return _Segment(_PT_LOAD, _PF_R, offset, vaddr, vaddr, size, size, page)
+
+    def _place(self, load: _Segment) -> None:
+        """Put the new header after the last `PT_LOAD` (addresses must ascend), in the place of a note's."""
+        notes = [s for s in self.segments if s.kind == _PT_NOTE]
+        properties = {s.offset for s in self.segments if s.kind == _PT_GNU_PROPERTY}
+        if not notes:
+            raise ArchiveError(f"{self.name} has no note segment whose header could be used")
+        # The loader reads GNU properties from PT_GNU_PROPERTY, so the note that repeats them goes first.
+        self.segments.remove(next((s for s in notes if s.offset in properties), notes[-1]))
+        last = max(i for i, s in enumerate(self.segments) if s.kind == _PT_LOAD)
+        self.segments.insert(last + 1, load)
+
+    def _set_rpath(self, value: int) -> None:
+        kept = [entry for entry in self._dynamic if entry[0] not in (_DT_RPATH, _DT_RUNPATH)]
+        end = next((i for i, (tag, _) in enumerate(kept) if tag == _DT_NULL), len(kept))
+        entries = [*kept[:end], (_DT_RPATH, value)]
+        if len(entries) >= len(self._dynamic):
+            raise ArchiveError(f"{self.name} has no room for a DT_RPATH in its dynamic section")
+        self._dynamic = entries + [(_DT_NULL, 0)] * (len(self._dynamic) - len(entries))
+
+    def _set_dynamic(self, tag: int, value: int) -> None:
+        self._dynamic = [(t, value if t == tag else v) for t, v in self._dynamic]
+
+    def _move_section(self, kind: int, old: int, vaddr: int, offset: int, size: int) -> None:
+        """Let the section headers, which only tools read, tell the same as the segments."""
+        for index in range(self._shnum):
+            at = self._shoff + index * self._shentsize
+            fields = list(_SHDR.unpack(self._at(at, _SHDR.size)))
+            if fields[1] == kind and fields[3] == old:
+                fields[3], fields[4], fields[5] = vaddr, offset, size
+                self._write(at, _SHDR.pack(*fields))
+
+    def _read_dynamic(self) -> tuple[int, list[tuple[int, int]]]:
+        for segment in self.segments:
+            if segment.kind == _PT_DYNAMIC:
+                entries = list(_DYN.iter_unpack(self._at(segment.offset, segment.filesz)))
+                return segment.offset, entries
+        return 0, []
+
+    def _strings(self) -> bytes:
+        address = self._value(_DT_STRTAB)
+        for segment in self.segments:
+            if segment.kind == _PT_LOAD and segment.vaddr <= address < segment.vaddr + segment.filesz:
+                return self._at(segment.offset + address - segment.vaddr, self._value(_DT_STRSZ))
+        raise ArchiveError(f"{self.name} has no dynamic string table")
+
+    def _value(self, tag: int) -> int:
+        for found, value in self._dynamic:
+            if found == tag:
+                return value
+        raise ArchiveError(f"{self.name} lacks entry {tag} in its dynamic section")
+
+    def _at(self, offset: int, size: int) -> bytes:
+        self._file.seek(offset)
+        data = self._file.read(size)
+        if len(data) != size:
+            raise ArchiveError(f"{self.name} is a truncated ELF file")
+        return data
+
+    def _write(self, offset: int, data: bytes) -> None:
+        self._file.seek(offset)
+        self._file.write(data)
+
+
+def bundle_host_libraries(
+    staging: Path,
+    *,
+    libraries: Path,
+    host: Host,
+    libdir: str = HOST_LIBRARIES,
+    extra: Sequence[str] = ("libgcc_s.so.1",),
+) -> tuple[Slot, ...]:
+    """Make every host program below `staging` use a C library of the tree.
+
+    The libraries that the programs and shared objects need, their own needs included, are moved from
+    `libraries` into the tree under their sonames, the loader with them. Every program gets a slot, recorded in
+    `share/xtool/slots.json`; the tree runs after `fill_slots`.
+
+    Args:
+        staging: the tree; its files must not be hard links into another.
+        libraries: folder with the unpacked host packages; what is used of it is moved away.
+        host: whose ELF files are meant; those of the target are left alone.
+        libdir: where the libraries go, relative to the tree.
+        extra: sonames that are opened by name at run time (glibc opens libgcc_s when a thread is cancelled);
+            taken where `libraries` has them.
+
+    Raises:
+        CatalogError: a needed library is not among `libraries`.
+        ArchiveError: an ELF file is malformed, or has no room for the changes.
+    """
+    programs: list[str] = []
+    wanted: dict[str, str] = {host.dynamic_linker: "the loader"}
+    for path in _host_elf_files(staging, host):
+        relative = path.relative_to(staging).as_posix()
+        with path.open("rb") as file:
+            elf = _HostElf(file, relative)
+            wanted.update(dict.fromkeys(elf.needed, relative))
+            if elf.interpreter is not None:
+                programs.append(relative)
+    available = _sonames(libraries)
+    for name in extra:
+        if name in available:
+            wanted.setdefault(name, "the C library")
+    _move_closure(wanted, available, staging / libdir, host)
+    slots = tuple(sorted((_add_slot(staging, p, libdir) for p in programs), key=lambda slot: slot.path))
+    write_slots(staging, Slots(f"{libdir}/{host.dynamic_linker}", slots))
+    return slots
+
+
+def write_slots(tree: Path, slots: Slots) -> None:
+    """Record a tree's slots in `share/xtool/slots.json`."""
+    document = {
+        "schema": _SCHEMA,
+        "loader": slots.loader,
+        "slots": [[slot.path, slot.offset, slot.length] for slot in slots.slots],
+    }
+    file = tree / SLOTS_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def read_slots(tree: Path) -> Slots | None:
+    """The slots of a tree; None for a tree without host programs.
+
+    Raises:
+        StoreError: the record is damaged, or points out of the tree.
+    """
+    file = tree / SLOTS_FILE
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        if document["schema"] != _SCHEMA:
+            raise ValueError(f"schema {document['schema']!r}")
+        slots = tuple(Slot(str(path), int(offset), int(length)) for path, offset, length in document["slots"])
+        loader = str(document["loader"])
+        for path in (loader, *(slot.path for slot in slots)):
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                raise ValueError(f"path {path!r} leaves the tree")
+        if any(slot.offset < 0 or not 1 < slot.length <= 4096 for slot in slots):
+            raise ValueError("a slot lies nowhere")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{file} is damaged: {error}", hint="`xtool verify` finds what else is; `xtool setup` repairs it"
+        ) from error
+    return Slots(loader, slots)
+
+
+def fill_slots(tree: Path, final: Path) -> None:
+    """Write the loader's path into every slot of a tree.
+
+    A tree without slots is left alone, and so is a slot that holds the path already.
+
+    Args:
+        tree: where the tree lies now.
+        final: the absolute path where it will stand.
+
+    Raises:
+        StoreError: the path is longer than a slot, or a file cannot be written.
+    """
+    slots = read_slots(tree)
+    if slots is None:
+        return
+    text = os.fsencode(final / slots.loader)
+    if not final.is_absolute():
+        raise StoreError(f"the store must have an absolute path, not {final}")
+    shortest = min((slot.length for slot in slots.slots), default=SLOT_LENGTH)
+    if len(text) >= shortest:
+        raise StoreError(
+            f"the path of the cache is too long: {final}",
+            facts=[f"the loader's path would have {len(text)} bytes, and {shortest - 1} fit"],
+            hint="choose a shorter folder with `--cache-dir` or XTOOL_CACHE_DIR",
+        )
+    for slot in slots.slots:
+        _overwrite(tree, slot, text.ljust(slot.length, b"\0"))
+
+
+def blank_slots(tree: Path) -> None:
+    """Fill every slot of a tree with NUL bytes, so that its bytes do not tell where it stood."""
+    slots = read_slots(tree)
+    for slot in slots.slots if slots else ():
+        _overwrite(tree, slot, bytes(slot.length))
+
+
+def _overwrite(tree: Path, slot: Slot, data: bytes) -> None:
+    path = tree / slot.path
+    try:
+        with path.open("rb") as file:
+            file.seek(slot.offset)
+            present = file.read(slot.length)
+        if len(present) != slot.length:
+            raise StoreError(f"{path} is shorter than its record says", hint="`xtool setup` repairs it")
+        if present == data:
+            return
+        with _writable(path), path.open("r+b") as file:
+            file.seek(slot.offset)
+            file.write(data)
+    except OSError as error:
+        raise StoreError(f"cannot set the loader of {path}: {error.strerror}") from error
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    mode = path.stat().st_mode & 0o7777
+    if mode & 0o200:
+        yield
+        return
+    path.chmod(mode | 0o200)
+    try:
+        yield
+    finally:
+        path.chmod(mode)
+
+
+def _add_slot(staging: Path, relative: str, libdir: str) -> Slot:
+    path = staging / relative
+    up = "/".join([".."] * (len(PurePosixPath(relative).parts) - 1))
+    rpath = f"$ORIGIN/{up}/{libdir}" if up else f"$ORIGIN/{libdir}"
+    with _writable(path), path.open("r+b") as file:
+        return Slot(relative, *_HostElf(file, relative).add_slot(rpath))
+
+
+def _move_closure(wanted: dict[str, str], available: dict[str, Path], libdir: Path, host: Host) -> None:
+    """Move the wanted libraries, and what they need in turn, into `libdir` under their sonames."""
+    libdir.mkdir(parents=True, exist_ok=True)
+    queue = sorted(wanted)
+    while queue:
+        name = queue.pop()
+        source = available.get(name)
+        if source is None:
+            raise CatalogError(
+                f"no package of the component brings {name}",
+                facts=[f"needed by {wanted[name]}"],
+                hint="this is a defect of `toolchains/components.toml`",
+            )
+        with source.open("rb") as file:
+            elf = _HostElf(file, name)
+            if elf.searches_by_itself:
+                raise ArchiveError(f"{name} has a DT_RUNPATH, so it would look for its needs elsewhere")
+            for need in elf.needed:
+                if need not in wanted:
+                    wanted[need] = name
+                    queue.append(need)
+        source.chmod(0o755 if name == host.dynamic_linker else 0o644)
+        source.rename(libdir / name)
+
+
+def _sonames(folder: Path) -> dict[str, Path]:
+    """Regular files by every name that a link or the file itself gives them."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.so*")):
+        if path.is_file():
+            found.setdefault(path.name, path.resolve())
+    return found
+
+
+def _host_elf_files(tree: Path, host: Host) -> Iterator[Path]:
+    """Regular files that are 64-bit little-endian ELF programs or shared objects of the host, sorted."""
+    for path in _regular_files(tree):
+        with path.open("rb") as file:
+            head = file.read(20)
+        # EI_CLASS 64 bit, EI_DATA little-endian; ET_EXEC or ET_DYN.
+        if head[:6] == b"\x7fELF\x02\x01" and len(head) == 20:
+            kind, machine = struct.unpack_from("<HH", head, 16)
+            if kind in (2, 3) and machine == _MACHINES[host.name]:
+                yield path
+
+
+def _regular_files(tree: Path) -> Iterable[Path]:
+    for folder, names, files in os.walk(tree):
+        names.sort()
+        for name in sorted(files):
+            path = Path(folder, name)
+            if not path.is_symlink():
+                yield path
+
+
+def _text(strings: bytes, offset: int) -> str:
+    return strings[offset : strings.index(b"\0", offset)].decode("utf-8", "surrogateescape")
