@@ -1,7 +1,7 @@
 """The one place that prints: messages and progress on stderr, results on stdout.
 
-`Console` is the `Log` that library code talks to. What it shows depends on the verbosity, on whether stderr is
-a terminal, and on GitHub Actions, whose log folds what stands between `::group::` and `::endgroup::`.
+`Console` is the `Log` that library code talks to. What it shows depends on the verbosity, on whether stderr
+is a terminal, and on GitHub Actions, whose log folds what stands between `::group::` and `::endgroup::`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Console:
 
     Args:
         stream: where messages go; stderr, or None where it is closed.
-        verbosity: -2 errors only, -1 and warnings (`-q`), 0 normal, 1 commands and their output (`-v`), 2 also
-            tracebacks.
+        verbosity: -2 errors only, -1 and warnings (`-q`), 0 normal, 1 commands and their output (`-v`), 2
+            tracebacks too.
         color: whether to use colours.
         bars: whether to draw progress bars (a terminal).
         github: whether to fold steps as GitHub Actions' log does.

@@ -158,8 +158,8 @@ def exec_foreground(argv: Sequence[str | Path], *, env: Mapping[str, str], log: 
 def end_all(number: int) -> None:
     """Send a signal to the group of every command that `run` has started and that has not ended.
 
-    For the handler of Ctrl-C: commands run in groups of their own, which the terminal's signal does not reach,
-    and threads that wait for one are not interrupted.
+    For the handler of Ctrl-C: commands run in groups of their own, which the terminal's signal does not
+    reach, and threads that wait for one are not interrupted.
     """
     for group in tuple(_running):
         with suppress(ProcessLookupError, PermissionError):

@@ -267,7 +267,7 @@ def _usage_error(error: click.ClickException) -> UsageError:
     path = context.command_path if context is not None else "xtool"
     hint = f"`{path} --help` explains it"
     if isinstance(error, click.NoSuchOption) and error.possibilities:
-        hint = f"did you mean `{sorted(error.possibilities)[0]}`? {hint}"
+        hint = f"did you mean `{min(error.possibilities)}`? {hint}"
     return UsageError(message, hint=hint)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -169,7 +169,6 @@ def unique(items: Sequence[str]) -> tuple[str, ...]:
 
 
 Body = Callable[..., Result]
-_Command = TypeVar("_Command", bound=click.Command)
 
 
 def remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -44,7 +44,7 @@ def _build(session: Session, source: str) -> Result:
             errors.append(error)
             continue
         for wheel in report.wheels:
-            session.ctx.log.info(_line(wheel))
+            session.console.info(_line(wheel))
         wheels.extend(report.wheels)
     return Result(
         {"wheels": [wheel.as_data() for wheel in wheels]},
@@ -83,8 +83,8 @@ command = verb(
     name="build",
     help=(
         "Build wheels of SRC for a target, check what is in them, and smoke-test them under the emulator.\n\n"
-        "SRC is a project folder (default: this one), an sdist file, or a requirement from the package index. "
-        "What the target lacks is set up first. The paths of the wheels go to stdout."
+        "SRC is a project folder (default: this one), an sdist file, or a requirement from the package "
+        "index. What the target lacks is set up first. The paths of the wheels go to stdout."
     ),
     example=(
         "xtool build --target ppc64le\n"

@@ -43,7 +43,8 @@ command = verb(
     _inspect,
     name="inspect",
     help=(
-        "Show what wheels or ELF files are: machine, needed libraries, symbol versions, the tag they earn and why.\n\n"
+        "Show what wheels or ELF files are: machine, needed libraries, symbol versions, the tag they earn "
+        "and why.\n\n"
         "Works for files of every target, whoever built them."
     ),
     example="xtool inspect wheelhouse/*.whl\nxtool inspect --output json build/libfoo.so",

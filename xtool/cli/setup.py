@@ -33,7 +33,7 @@ def _setup(session: Session, targets: tuple[str, ...]) -> Result:
             errors.append(error)
             continue
         kits.append(kit_data(kit))
-        session.ctx.log.info(f"{describe(kit)} ({time.monotonic() - started:.1f} s)")
+        session.console.info(f"{describe(kit)} ({time.monotonic() - started:.1f} s)")
     return Result({"kits": kits}, errors=tuple(errors), partial=bool(kits and errors))
 
 
@@ -86,7 +86,7 @@ command = verb(
     name="setup",
     help=(
         "Download and install what builds for TARGETs need: cross GCC, sysroot, Python, emulator.\n\n"
-        "What is there already is left alone. Downloads resume, and every file is verified before it is opened."
+        "What is there already is left alone. Downloads resume; every file is verified before it is opened."
     ),
     example="xtool setup ppc64le\nxtool setup ppc64le --python 3.13 --python 3.11 --glibc 2.28",
     params=[click.Argument(["targets"], nargs=-1, metavar="TARGET..."), *kit_options()],
