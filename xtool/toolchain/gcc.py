@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from xtool import proc
 from xtool.catalog import Lock
 from xtool.errors import ArchiveError, CatalogError, StoreError
 from xtool.kit import Toolchain
 from xtool.recipes import Assembly, Recipe
 from xtool.targets import Glibc, Host, Target
-from xtool.toolchain.relocate import bundle_host_libraries
+from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 
 REVISION = 1
 FACTS_FILE = "share/xtool/toolchain.json"
@@ -179,9 +180,9 @@ def _assemble(work: Assembly, *, host: Host, target: Target, version: str, langu
     _name_tools(work.staging, layout)
     _mend_headers(work.staging / layout.cxx_config)
     _mend_archives(work.staging / layout.gcc_lib, target)
-    _write_specs(work.staging / layout.gcc_lib)
     (work.staging / layout.gcc_lib / "libgcc_s.so").write_text(_LIBGCC_S, encoding="ascii")
     bundle_host_libraries(work.staging, libraries=tree, host=host)
+    _write_specs(work, layout)
     facts = {
         "schema": _SCHEMA,
         "triplet": target.triplet,
@@ -252,10 +253,21 @@ def _mend_archives(gcc_lib: Path, target: Target) -> None:
         _rewrite(path, data.replace(old, new.ljust(len(old), b"\0")))
 
 
-def _write_specs(gcc_lib: Path) -> None:
-    """Write the `specs` file that GCC reads by itself, adding to its built-in linker options."""
-    text = f"*link:\n+ --exclude-libs={':'.join(STATIC_RUNTIMES)}\n\n"
-    (gcc_lib / "specs").write_text(text, encoding="ascii")
+def _write_specs(work: Assembly, layout: _Layout) -> None:
+    """Write the `specs` file that GCC reads by itself: its built-in specs and our default linker options.
+
+    A specs file replaces all that is built in, even when it only adds to one entry, hence the dump.
+    """
+    driver = work.staging / "bin" / f"{layout.triplet}-gcc"
+    fill_slots(work.staging, work.staging)
+    text = proc.run([driver, "-dumpspecs"], log=work.ctx.log, env={}, what="reading GCC's specs").stdout
+    blank_slots(work.staging)
+    specs, count = re.subn(
+        r"^(\*link:\n.*)$", rf"\g<1> --exclude-libs={':'.join(STATIC_RUNTIMES)}", text, flags=re.MULTILINE
+    )
+    if count != 1:
+        raise ArchiveError("GCC's specs have no `link` entry")
+    (work.staging / layout.gcc_lib / "specs").write_text(specs, encoding="utf-8")
 
 
 def _rewrite(path: Path, data: bytes) -> None:

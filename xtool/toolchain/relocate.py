@@ -1,18 +1,19 @@
 """Host programs that run with the C library they were built for, wherever their tree stands.
 
-Debian's host binaries ask for the glibc of their suite. Its loader and libraries are therefore put into the
-tree itself (`lib/host`), and every program is told to use them. Two strings of an ELF file decide that (System V
-ABI, "Program Interpreter" and "Dynamic Section"; ld.so(8) for the order in which libraries are looked for):
+Debian's host binaries ask for the glibc of their suite. Its loader and libraries are therefore put into
+the tree itself (`lib/host`), and every program is told to use them. Two strings of an ELF file decide
+that (System V ABI, "Program Interpreter" and "Dynamic Section"; ld.so(8) for the order of the search):
 
-- `PT_INTERP`, the loader's path, which the kernel takes literally and which must be absolute. It becomes a
-  *slot* of fixed length, so that moving a tree is overwriting bytes in place. `share/xtool/slots.json` says
-  where the slots are.
-- `DT_RPATH`, relative to the program (`$ORIGIN`). It is looked at before `LD_LIBRARY_PATH`, which `DT_RUNPATH`
-  is not, and it counts for libraries that a library needs or a program loads later; so libraries stay untouched.
+- `PT_INTERP`, the loader's path, which the kernel takes literally and which must be absolute. It becomes
+  a *slot* of fixed length, so that moving a tree is overwriting bytes in place; `share/xtool/slots.json`
+  says where the slots are.
+- `DT_RPATH`, relative to the program (`$ORIGIN`). It is looked at before `LD_LIBRARY_PATH`, which
+  `DT_RUNPATH` is not, and it counts for libraries that a library needs or a program loads later: they
+  stay untouched.
 
-Both go into one new read-only segment at the end of the file. Its program header takes the place of a note that
-nothing needs at run time. So no byte of code or data moves, the file is not rewritten, and what comes out does
-not depend on the version of a tool.
+Both go into one new read-only segment at the end of the file. Its program header takes the place of a
+note that nothing needs at run time. So no byte of code or data moves, the file is not rewritten, and what
+comes out does not depend on the version of a tool.
 """
 
 from __future__ import annotations
@@ -249,8 +250,8 @@ def bundle_host_libraries(
     """Make every host program below `staging` use a C library of the tree.
 
     The libraries that the programs and shared objects need, their own needs included, are moved from
-    `libraries` into the tree under their sonames, the loader with them. Every program gets a slot, recorded in
-    `share/xtool/slots.json`; the tree runs after `fill_slots`.
+    `libraries` into the tree under their sonames, the loader with them. Every program gets a slot, recorded
+    in `share/xtool/slots.json`; the tree runs after `fill_slots`.
 
     Args:
         staging: the tree; its files must not be hard links into another.
