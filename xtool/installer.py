@@ -1,0 +1,237 @@
+"""Makes components: downloads what they are made from and assembles them, all at once.
+
+Assembling starts before the downloads end: a recipe's function is given a mapping of files that waits for the
+file it is asked for, and gives them in the order in which they come when it is gone through.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xtool.artifacts import Artifact, VerifiedFile
+from xtool.diskerrors import human
+from xtool.errors import CatalogError, XtoolError
+from xtool.manifest import read_manifest
+from xtool.recipes import Assembly, Recipe
+from xtool.store import Store
+
+if TYPE_CHECKING:
+    from xtool.catalog import Catalog, Lock
+    from xtool.context import Context
+
+
+class _Cancelled(Exception):
+    """Something else has failed; this work is not wanted any more."""
+
+
+def ensure(ctx: Context, catalog: Catalog, lock: Lock, recipes: Sequence[Recipe]) -> dict[str, Path]:
+    """Make sure that components are installed; make what is missing.
+
+    What is there costs the reading of its manifest: no network, no lock, nothing written. What is missing is
+    downloaded in one go and assembled in threads. Other processes that want the same wait and then find it.
+
+    Args:
+        ctx: settings, log, environment.
+        catalog: where the archives of artifacts are described.
+        lock: gives the evidence (suites, snapshot timestamps) for fetching.
+        recipes: what is wanted; what they need comes along where it is needed to make them.
+
+    Returns:
+        Path of each component asked for, by recipe name.
+
+    Raises:
+        NetworkError, OfflineError, IntegrityError: a file could not be fetched or is not the right one.
+        StoreError: disk, permission or lock.
+    """
+    store = Store(ctx)
+    found: dict[str, Path] = {}
+    todo: dict[str, Recipe] = {}
+    for recipe in recipes:
+        _look(store, recipe, found, todo)
+    if todo:
+        with ExitStack() as stack:
+            held = {}
+            # One order for everybody: two processes never wait for each other in a circle.
+            for folder in sorted(todo):
+                own = stack.enter_context(ExitStack())
+                there = own.enter_context(store.making(todo[folder]))
+                if there is None:
+                    held[folder] = own
+                else:
+                    found[folder] = there
+                    own.close()
+            if held:
+                _Run(ctx, store, {f: r for f, r in todo.items() if f in held}, found, held).go(catalog, lock)
+    return {recipe.name: found[recipe.folder] for recipe in recipes}
+
+
+def _look(store: Store, recipe: Recipe, found: dict[str, Path], todo: dict[str, Recipe]) -> None:
+    """Sort a recipe and, when it is missing, what it needs into what is there and what is to be made."""
+    if recipe.folder in found or recipe.folder in todo:
+        return
+    path = store.find(recipe)
+    if path is not None:
+        found[recipe.folder] = path
+        return
+    for need in recipe.needs:
+        _look(store, need, found, todo)
+    todo[recipe.folder] = recipe
+
+
+class _Arrivals:
+    """Files as they come, for all threads."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._files: dict[str, VerifiedFile] = {}
+        self._cancelled = False
+
+    def add(self, file: VerifiedFile) -> None:
+        """A file is there. Raises `_Cancelled` to end the downloads when they are not wanted any more."""
+        with self._changed:
+            self._files[file.artifact.sha256] = file
+            self._changed.notify_all()
+            if self._cancelled:
+                raise _Cancelled
+
+    def cancel(self) -> None:
+        """Let all who wait, and all who ask from now on, get `_Cancelled`."""
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify_all()
+
+    def next_of(self, wanted: Mapping[str, object]) -> VerifiedFile:
+        """Wait for any of some files, by sha256."""
+        with self._changed:
+            while True:
+                if self._cancelled:
+                    raise _Cancelled
+                for sha256 in wanted:
+                    if sha256 in self._files:
+                        return self._files[sha256]
+                self._changed.wait()
+
+
+class _Files(Mapping[str, VerifiedFile]):
+    """A recipe's files by package name; asking for one waits until it is there."""
+
+    def __init__(self, artifacts: Sequence[Artifact], arrivals: _Arrivals) -> None:
+        self._artifacts = {artifact.name: artifact for artifact in artifacts}
+        self._arrivals = arrivals
+        if len(self._artifacts) != len(artifacts):
+            raise CatalogError("a recipe has two artifacts of one name")
+
+    def __getitem__(self, name: str) -> VerifiedFile:
+        return self._arrivals.next_of({self._artifacts[name].sha256: None})
+
+    def __iter__(self) -> Iterator[str]:
+        left = {artifact.sha256: name for name, artifact in self._artifacts.items()}
+        while left:
+            yield left.pop(self._arrivals.next_of(left).artifact.sha256)
+
+    def __len__(self) -> int:
+        return len(self._artifacts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._artifacts
+
+
+class _Run:
+    """One go at making components that are missing, their locks being held."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        store: Store,
+        todo: Mapping[str, Recipe],
+        found: dict[str, Path],
+        held: Mapping[str, ExitStack],
+    ) -> None:
+        self._ctx = ctx
+        self._store = store
+        self._todo = todo
+        self._found = found
+        self._held = held
+        self._arrivals = _Arrivals()
+        self._changed = threading.Condition()
+        self._error: BaseException | None = None
+
+    def go(self, catalog: Catalog, lock: Lock) -> None:
+        """Download and assemble; returns when all is installed."""
+        # One thread a component: most of them wait for downloads or in decompressors that need no GIL.
+        with ThreadPoolExecutor(len(self._todo), thread_name_prefix="assemble") as pool:
+            futures = [pool.submit(self._make, recipe) for recipe in self._todo.values()]
+            try:
+                self._fetch(catalog, lock)
+                for future in futures:
+                    future.result()
+            except BaseException as error:
+                self._fail(error)
+        if self._error is not None:
+            raise self._error
+
+    def _fetch(self, catalog: Catalog, lock: Lock) -> None:
+        wanted = {a.sha256: a for recipe in self._todo.values() for a in recipe.artifacts}
+        if not wanted:
+            return
+        from xtool.fetch import fetch
+
+        # The largest first: it is the last to be unpacked otherwise, with nothing left to do beside it.
+        artifacts = sorted(wanted.values(), key=lambda artifact: -artifact.size)
+        fetch(
+            self._ctx,
+            catalog,
+            artifacts,
+            evidence=lock.evidence,
+            downloads=self._store.downloads,
+            on_ready=self._arrivals.add,
+        )
+
+    def _make(self, recipe: Recipe) -> None:
+        try:
+            needs = self._await_needs(recipe)
+            files = _Files(recipe.artifacts, self._arrivals)
+            started = time.monotonic()
+
+            def fill(staging: Path, scratch: Path) -> None:
+                recipe.assemble(Assembly(self._ctx, staging, files, needs, scratch))
+
+            path = self._store.build(recipe, fill)
+            record = read_manifest(path)
+            size = f"{human(record.size)}, " if record else ""
+            self._ctx.log.info(f"{recipe.title} ({size}{time.monotonic() - started:.1f} s)")
+            with self._changed:
+                self._found[recipe.folder] = path
+                self._changed.notify_all()
+            self._held[recipe.folder].close()
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def _await_needs(self, recipe: Recipe) -> dict[str, Path]:
+        with self._changed:
+            while True:
+                if self._error is not None:
+                    raise _Cancelled
+                if all(need.folder in self._found for need in recipe.needs):
+                    return {need.name: self._found[need.folder] for need in recipe.needs}
+                self._changed.wait()
+
+    def _fail(self, error: BaseException) -> None:
+        """Remember the first error and let everything else end."""
+        with self._changed:
+            first = self._error is None or isinstance(self._error, _Cancelled)
+            # What a user pressed or meant goes before what came of it.
+            louder = isinstance(error, KeyboardInterrupt) or (
+                isinstance(error, XtoolError) and not isinstance(self._error, (XtoolError, KeyboardInterrupt))
+            )
+            if first or louder:
+                self._error = error
+            self._changed.notify_all()
+        self._arrivals.cancel()
