@@ -13,11 +13,8 @@ def default_cache_dir() -> Path:
     Raises:
         StoreError: there is no home folder to put it in.
     """
-    import platformdirs
-
-    path = platformdirs.user_cache_path("xtool", appauthor=False)
-    # Without HOME and without a line in the user database, expanduser leaves the tilde where it is.
-    if str(path).startswith("~") or not path.is_absolute():
+    path = _user_folder("cache")
+    if path is None:
         raise StoreError(
             "there is no folder for the cache: this user has no home folder",
             facts=["HOME is not set, and the user database names no home folder"],
@@ -29,7 +26,17 @@ def default_cache_dir() -> Path:
 
 def user_config_file() -> Path | None:
     """The user's configuration file, whether it exists or not; None for a user without a home folder."""
+    folder = _user_folder("config")
+    return folder / "config.toml" if folder is not None else None
+
+
+def _user_folder(kind: str) -> Path | None:
     import platformdirs
 
-    path = platformdirs.user_config_path("xtool", appauthor=False) / "config.toml"
+    dirs = platformdirs.PlatformDirs("xtool", appauthor=False)
+    try:
+        path: Path = dirs.user_cache_path if kind == "cache" else dirs.user_config_path
+    except RuntimeError:
+        return None
+    # Older versions of platformdirs leave the tilde of a user without a home where it is.
     return path if path.is_absolute() else None
