@@ -1,0 +1,256 @@
+"""Build Pythons: interpreters of the host, of the same minor version as the target's, that run back ends.
+
+One that the host has is taken first, then one that uv manages; `None` means that one has to be fetched (by
+uv where its mirror can be reached) or assembled from Debian's packages with its own C library, as the
+toolchain is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from xtool import proc
+from xtool.catalog import Lock
+from xtool.context import Context
+from xtool.errors import ArchiveError, StoreError, UsageError, XtoolError
+from xtool.kit import BuildPython
+from xtool.log import SilentLog
+from xtool.recipes import Assembly, Recipe
+from xtool.targets import Host, Target
+from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
+
+REVISION = 1
+_PROBE_TIMEOUT = 10.0
+"""Seconds that a candidate has to say who it is."""
+
+_PROBE = """
+import json, sys, sysconfig
+import ctypes, ssl, venv, zlib
+print(json.dumps({
+    "implementation": sys.implementation.name,
+    "version": "%d.%d" % sys.version_info[:2],
+    "gil": not sysconfig.get_config_var("Py_GIL_DISABLED"),
+    "executable": getattr(sys, "_base_executable", None) or sys.executable,
+}))
+"""
+
+_UNUSED = re.compile(
+    r"""
+    (?!usr/).* | usr/(share|include|sbin)/.* | usr/lib/(binfmt\.d|debug|valgrind)/.*
+  | .*/(gconv|audit|engines-3|perl5)/.*
+  | usr/bin/(?!python3\.[0-9]+$).*
+  | usr/lib/python3/.*
+  | usr/lib/python3\.[0-9]+/(test|idlelib|turtledemo|lib2to3/tests)/.*
+  | usr/lib/python3\.[0-9]+/lib-dynload/nis\..*
+  | usr/lib/python3\.[0-9]+/(EXTERNALLY-MANAGED|sitecustomize\.py|_distutils_system_mod\.py)
+    """,
+    re.VERBOSE,
+)
+"""Members of the packages that a build Python does without. `nis` (PEP 594) would need libtirpc."""
+
+_DEBIAN_SCHEME = "os.environ.get('DEB_PYTHON_INSTALL_LAYOUT', 'posix_local')"
+
+
+def build_python_recipe(host: Host, target: Target, lock: Lock, version: str) -> Recipe:
+    """The recipe of a build Python, from Debian's packages for the host.
+
+    Args:
+        host: the machine it runs on.
+        target: whose lock it is; the interpreter itself is the same for every target.
+        lock: where its packages are locked.
+        version: `3.13`.
+
+    Raises:
+        UsageError: the lock has no Python of this version.
+    """
+    component = f"build-python{version}"
+    if component not in lock.components:
+        prefix = "build-python"
+        known = [name.removeprefix(prefix) for name in sorted(lock.components) if name.startswith(prefix)]
+        raise UsageError(
+            f"there is no Python {version} for this host",
+            facts=[f"the lock for {target.name} has {', '.join(known)}"],
+            hint=f"install Python {version} on this machine, or choose another version with `--python`",
+        )
+    return Recipe(
+        name=component,
+        title=f"CPython {version} for builds",
+        revision=REVISION,
+        artifacts=lock.artifacts(component),
+        assemble=partial(_assemble, host=host, version=version),
+        parameters={"host": host.name},
+    )
+
+
+def from_store(path: Path, version: str) -> BuildPython:
+    """The build Python of an installed component.
+
+    Raises:
+        StoreError: its interpreter is missing.
+    """
+    executable = path / "bin" / f"python{version}"
+    if not os.access(executable, os.X_OK):
+        raise StoreError(f"the interpreter {executable} is missing", hint="`xtool setup` repairs it")
+    return BuildPython(executable, version, "debian")
+
+
+def find_build_python(ctx: Context, version: str) -> BuildPython | None:
+    """Find a working CPython of a minor version that the machine has already.
+
+    Asked in this order: the interpreter that runs xtool, `PATH` of `ctx.environ` (the real interpreter behind
+    a pyenv shim, whichever version the shim would choose), uv's own interpreters. Nothing is downloaded.
+
+    Args:
+        ctx: settings and environment.
+        version: `3.13`.
+
+    Returns:
+        The first that runs, is of this version, has the GIL and the modules that back ends need; or None.
+    """
+    seen: set[str] = set()
+    for source, candidate in _candidates(ctx, version):
+        real = os.path.realpath(candidate)
+        if real not in seen:
+            seen.add(real)
+            executable = _probe(ctx, candidate, version)
+            if executable is not None:
+                return BuildPython(executable, version, source)
+    return None
+
+
+def _candidates(ctx: Context, version: str) -> Iterator[tuple[str, Path]]:
+    if sys.version_info[:2] == tuple(int(part) for part in version.split(".")):
+        yield "host", Path(getattr(sys, "_base_executable", None) or sys.executable)
+    folders = [Path(entry) for entry in ctx.environ.get("PATH", "").split(os.pathsep) if entry]
+    for name in (f"python{version}", "python3", "python"):
+        for folder in folders:
+            path = folder / name
+            if not (path.is_file() and os.access(path, os.X_OK)):
+                continue
+            if not _is_script(path):
+                yield "host", path
+            elif name == f"python{version}":
+                # A shim. pyenv's fails where its settings choose another version, so look behind it.
+                behind = sorted(folder.parent.glob(f"versions/{version}.*/bin/{name}"), reverse=True)
+                yield from (("host", found) for found in behind or [path])
+    managed = _managed_by_uv(ctx, version)
+    if managed is not None:
+        yield "uv", managed
+
+
+def _is_script(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+def _managed_by_uv(ctx: Context, version: str) -> Path | None:
+    import uv
+
+    command = [uv.find_uv_bin(), "python", "find", "--managed-python", "--offline", "--no-python-downloads"]
+    command += ["--no-config", "--no-project", f"cpython@{version}"]
+    environ = {
+        k: v for k, v in ctx.environ.items() if not k.startswith("UV_") or k == "UV_PYTHON_INSTALL_DIR"
+    }
+    found = _quiet(ctx, command, environ)
+    return Path(found.strip()) if found and found.strip() else None
+
+
+def _probe(ctx: Context, candidate: Path, version: str) -> Path | None:
+    """The real interpreter behind a candidate, if it is what is looked for."""
+    environ = {k: v for k, v in ctx.environ.items() if not k.startswith(("PYTHON", "_PYTHON"))}
+    answer = _quiet(ctx, [candidate, "-I", "-S", "-c", _PROBE], environ)
+    try:
+        facts = json.loads(answer or "")
+    except ValueError:
+        return None
+    if (facts["implementation"], facts["version"], facts["gil"]) != ("cpython", version, True):
+        return None
+    return Path(facts["executable"])
+
+
+def _quiet(ctx: Context, command: Sequence[str | Path], environ: dict[str, str]) -> str | None:
+    """Standard output of a command that may well fail; None when it does."""
+    del ctx
+    try:
+        done = proc.run(
+            command, log=SilentLog(), env=environ, check=False, merge=False, timeout=_PROBE_TIMEOUT
+        )
+    except XtoolError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _assemble(work: Assembly, *, host: Host, version: str) -> None:
+    from xtool.archive import unpack_all
+
+    tree = work.scratch / "tree"
+    files = sorted(work.files.values(), key=lambda file: (-file.artifact.size, file.artifact.name))
+    unpack_all(files, tree, only=_wanted, jobs=2)
+    stdlib = work.staging / "lib" / f"python{version}"
+    stdlib.parent.mkdir()
+    (tree / "usr/bin").rename(work.staging / "bin")
+    (tree / f"usr/lib/python{version}").rename(stdlib)
+    for name in ("python3", "python"):
+        (work.staging / "bin" / name).symlink_to(f"python{version}")
+    _mend_sysconfig(stdlib)
+    bundle_host_libraries(
+        work.staging, libraries=tree, host=host, extra=("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1")
+    )
+    fill_slots(work.staging, work.staging)
+    _compile(work, version)
+    blank_slots(work.staging)
+
+
+def _wanted(name: str) -> bool:
+    # Bookworm keeps libraries in both `lib` and `usr/lib`.
+    return bool(re.match(r"lib/[^/]+-linux-gnu/[^/]+$", name)) or not _UNUSED.fullmatch(name)
+
+
+def _mend_sysconfig(stdlib: Path) -> None:
+    """Undo Debian's choice of `local/` and `dist-packages` as the place to install to.
+
+    Raises:
+        ArchiveError: sysconfig does not hold the text that is to be changed.
+    """
+    path = next((p for p in (stdlib / "sysconfig/__init__.py", stdlib / "sysconfig.py") if p.is_file()), None)
+    text = path.read_text(encoding="utf-8") if path is not None else ""
+    if path is None or text.count(_DEBIAN_SCHEME) != 1 or text.count("prefix_scheme = 'posix_local'") != 1:
+        raise ArchiveError("sysconfig of Debian's Python has changed: its install scheme is not found")
+    text = text.replace("prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'")
+    path.write_text(text.replace(_DEBIAN_SCHEME, "''"), encoding="utf-8")
+
+
+def _compile(work: Assembly, version: str) -> None:
+    """Compile the standard library, so that a read-only store starts quickly; the same bytes every time.
+
+    Unchecked hashes instead of time stamps (PEP 552), no path of this machine, a fixed hash seed.
+    """
+    python = work.staging / "bin" / f"python{version}"
+    command: list[str | Path] = [
+        python,
+        "-s",
+        "-S",
+        "-m",
+        "compileall",
+        "-q",
+        "-j",
+        "2",
+        "--invalidation-mode",
+        "unchecked-hash",
+    ]
+    command += ["-s", f"{work.staging}/", f"{work.staging}/lib/python{version}"]
+    proc.run(
+        command,
+        log=work.ctx.log,
+        env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
+        what="compiling the standard library",
+    )
