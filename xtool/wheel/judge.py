@@ -1,0 +1,329 @@
+"""The judgement of a wheel: is it what was asked for, and which platform tag has it earned?
+
+A wheel is not trusted because a build succeeded. Back ends happily put a target's code under a host's name, a
+host's code under a target's tag, and code for a new glibc under an old tag; each of these has a finding here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Protocol
+
+from xtool.targets import Glibc, Target
+from xtool.wheel.checks import Expected, check_file, check_header, is_libpython
+from xtool.wheel.contents import Contents, scan
+from xtool.wheel.elf import ElfHeader
+from xtool.wheel.findings import Finding, Reason, Verdict, error, ordered, warning
+from xtool.wheel.machines import Machine, of_tag, of_target
+from xtool.wheel.policy import Policies, policies
+from xtool.wheel.symbols import Floor, check_symbols, unwanted
+from xtool.wheel.wheelfile import Wheel, open_wheel
+
+_RECORD_SHOWN = 5
+
+_HOST_FOLDERS = (
+    "/usr/include",
+    "/usr/local/include",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/lib",
+    "/lib64",
+)
+"""Where a compiler of the host finds headers and libraries (Filesystem Hierarchy Standard, 4.5 and 4.7)."""
+
+
+class Trace(Protocol):
+    """What the compilers of a build opened."""
+
+    @property
+    def headers(self) -> Iterable[Path]:
+        """Header files."""
+
+    @property
+    def libraries(self) -> Iterable[Path]:
+        """Libraries and object files that were linked."""
+
+
+def judge(
+    wheel: Path,
+    *,
+    target: Target,
+    python: str,
+    glibc: Glibc,
+    sysroot_exports: Path | None = None,
+    trace: Trace | None = None,
+    python_includes: Sequence[Path] = (),
+    library_dirs: Sequence[Path] | None = None,
+) -> Verdict:
+    """Judge a wheel that was built for a target.
+
+    Args:
+        wheel: the file.
+        target: what it must be for.
+        python: `X.Y` that must be able to install and import it.
+        glibc: the floor that was asked for.
+        sysroot_exports: JSON file of what the floor's libraries export (`Sysroot.exports`), or None.
+        trace: headers and libraries that the compilers opened, or None.
+        python_includes: folders that `Python.h` and `pyconfig.h` may come from.
+        library_dirs: for a wheel that `repair` will still mend, the folders it takes libraries from; None for a
+            finished one.
+
+    Raises:
+        UsageError: the file is absent or not named as a wheel, or no policy covers the floor.
+        ArchiveError: the wheel is malformed.
+    """
+    machine = of_target(target)
+    with open_wheel(wheel) as opened:
+        contents = scan(opened)
+        expected = Expected(machine, python, opened.name, library_dirs is None)
+        findings = list(check_wheel(opened, contents, expected))
+        grafted: frozenset[str] = frozenset()
+        if contents.files:
+            floor = Floor.load(glibc, policies(machine.name), sysroot_exports)
+            grafted = graftable(contents, library_dirs or ())
+            findings += examine(contents, expected, floor, grafted=grafted)
+        if trace is not None:
+            findings += check_trace(trace, python_includes)
+        return verdict(opened, contents, machine, findings, grafted=grafted)
+
+
+def verdict(
+    wheel: Wheel,
+    contents: Contents,
+    machine: Machine | None,
+    findings: Sequence[Finding],
+    *,
+    grafted: frozenset[str] = frozenset(),
+) -> Verdict:
+    """Sum up: the findings, the earned tag and what it rests on."""
+    known = policies(machine.name) if machine else Policies("", ())
+    tag, reasons = earned(contents, machine, known, grafted)
+    return Verdict(
+        wheel=wheel.path.name,
+        findings=ordered(findings),
+        earned_tag=tag,
+        glibc_required=known.glibc_required(contents.files.values()),
+        files=contents.files,
+        reasons=reasons,
+    )
+
+
+def earned(
+    contents: Contents, machine: Machine | None, known: Policies, grafted: frozenset[str] = frozenset()
+) -> tuple[str, tuple[Reason, ...]]:
+    """The oldest tag that all files fit, and what stands in the way of the next older one."""
+    if not contents.files and not contents.objects:
+        return "any", ()
+    if machine is None:
+        return "linux", ()
+    linux = f"linux_{machine.name}"
+    if any(True for header in _headers(contents) for _ in check_header(header, "", machine)):
+        return linux, ()
+    files = {name: (facts, contents.inside(name) | grafted) for name, facts in contents.files.items()}
+    best = known.best(files.values())
+    if best is None:
+        older = known.all[-1] if known.all else None
+    else:
+        position = known.all.index(best)
+        older = known.all[position - 1] if position else None
+    reasons: list[Reason] = []
+    if older is not None:
+        for name, (facts, inside) in files.items():
+            reasons += [Reason(older.tag, name, text) for text in unwanted(facts, older, inside)]
+    return best.tag if best else linux, tuple(reasons)
+
+
+def _headers(contents: Contents) -> Iterator[ElfHeader]:
+    yield from (facts.header for facts in contents.files.values())
+    for headers in contents.objects.values():
+        yield from headers
+
+
+def graftable(contents: Contents, library_dirs: Sequence[Path]) -> frozenset[str]:
+    """Names of needed libraries that `repair` finds outside, or drops because the process has them already."""
+    needed = {library for facts in contents.files.values() for library in facts.needed}
+    return frozenset(
+        name
+        for name in needed
+        if any((folder / name).is_file() for folder in library_dirs) or (library_dirs and is_libpython(name))
+    )
+
+
+def examine(
+    contents: Contents, expected: Expected, floor: Floor | None, *, grafted: frozenset[str] = frozenset()
+) -> Iterator[Finding]:
+    """Check every piece of machine code in a wheel."""
+    for member, headers in contents.objects.items():
+        for header in headers:
+            yield from check_header(header, member, expected.machine)
+    for member, facts in contents.files.items():
+        wrong = list(check_header(facts.header, member, expected.machine))
+        yield from wrong
+        if wrong:
+            # Symbols of another machine's file say nothing; its name still does.
+            continue
+        yield from check_file(contents, member, expected)
+        if floor is not None:
+            yield from check_symbols(contents, member, floor, grafted=grafted)
+
+
+def check_wheel(wheel: Wheel, contents: Contents, expected: Expected | None) -> Iterator[Finding]:
+    """Check name, tags and metadata against each other and against the contents.
+
+    Args:
+        wheel: the wheel.
+        contents: its machine code.
+        expected: what it must be for, or None where nothing is known.
+    """
+    yield from _check_metadata(wheel)
+    yield from _check_record(wheel, contents)
+    name = wheel.name
+    code = [*contents.files, *contents.objects]
+    if set(name.tags) != {tag for line in wheel.wheel_info.get("Tag", ()) for tag in _expanded(line)}:
+        yield error(
+            "tag-lines",
+            f"its name says {', '.join(name.tags)}; `WHEEL` says {', '.join(wheel.wheel_info.get('Tag', ['nothing']))}",
+            cure="do not rename wheels; build them again",
+        )
+    if "any" in name.platforms and code:
+        yield error(
+            "tag-any",
+            f"its tag says that it runs on any platform, but {code[0]} is machine code",
+            file=code[0],
+            cure="tell the back end that the project has extensions (setuptools: `ext_modules`, `has_ext_modules`)",
+        )
+    elif code:
+        yield from _check_purelib(wheel, code)
+    elif not name.pure:
+        yield warning(
+            "no-binaries",
+            f"is tagged for {'.'.join(name.platforms)}, but has no machine code: an optional extension was not built",
+            cure="`xtool build -v` shows why the extension was left out",
+        )
+    if expected is not None:
+        yield from _check_tags(wheel, expected)
+
+
+def _expanded(line: str) -> Iterator[str]:
+    parts = [part.split(".") for part in line.split("-")]
+    if len(parts) == 3:
+        yield from (f"{p}-{a}-{m}" for p in parts[0] for a in parts[1] for m in parts[2])
+
+
+def _check_metadata(wheel: Wheel) -> Iterator[Finding]:
+    from packaging.utils import canonicalize_name
+    from packaging.version import InvalidVersion, Version
+
+    name = wheel.metadata.get("Name", [""])[0]
+    version = wheel.metadata.get("Version", [""])[0]
+    try:
+        same = Version(version) == Version(wheel.name.version.replace("_", "+", 1))
+    except InvalidVersion:
+        same = version == wheel.name.version
+    if canonicalize_name(name) != canonicalize_name(wheel.name.distribution) or not same:
+        yield error(
+            "metadata",
+            f"its name says {wheel.name.distribution} {wheel.name.version}, `METADATA` says {name} {version}",
+            cure="do not rename wheels; build them again",
+        )
+
+
+def _check_record(wheel: Wheel, contents: Contents) -> Iterator[Finding]:
+    problems = dict(contents.record_problems)
+    present = set(wheel.names)
+    problems |= {name: "is in RECORD but not in the wheel" for name in wheel.record if name not in present}
+    for member, problem in list(problems.items())[:_RECORD_SHOWN]:
+        yield error(
+            "record", problem, file=member, cure="the wheel was changed after it was made; build it again"
+        )
+    if len(problems) > _RECORD_SHOWN:
+        yield error("record", f"RECORD disagrees with {len(problems) - _RECORD_SHOWN} more files")
+
+
+def _check_purelib(wheel: Wheel, code: Sequence[str]) -> Iterator[Finding]:
+    misplaced = [member for member in code if member.partition("/")[2].startswith("purelib/")]
+    misplaced = [m for m in misplaced if m.partition("/")[0].endswith(".data")]
+    if wheel.purelib:
+        misplaced = [m for m in code if not m.partition("/")[0].endswith(".data")]
+    for member in misplaced[:1]:
+        yield error(
+            "purelib",
+            "is machine code in the part of the wheel that is for pure Python (`Root-Is-Purelib`)",
+            file=member,
+            cure="tell the back end that the project has extensions (setuptools: `ext_modules`, `has_ext_modules`)",
+        )
+
+
+def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
+    from packaging.tags import compatible_tags, cpython_tags
+
+    name = wheel.name
+    for platform in name.platforms:
+        machine = of_tag(platform)
+        if platform != "any" and (machine is None or machine.name != expected.machine.name):
+            yield error(
+                "tag-machine",
+                f"its tag `{platform}` is not for {expected.machine.name}",
+                cure="the build took the platform of the Python that ran it; set `_PYTHON_HOST_PLATFORM` as xtool does",
+            )
+    if expected.python is None:
+        return
+    major, _, minor = expected.python.partition(".")
+    nodot = f"cp{major}{minor}"
+    version = (int(major), int(minor.rstrip("t")))
+    accepted = {
+        str(tag)
+        for tags in (
+            cpython_tags(version, [nodot], name.platforms),
+            compatible_tags(version, nodot.rstrip("t"), name.platforms),
+        )
+        for tag in tags
+    }
+    if not accepted & set(name.tags):
+        yield error(
+            "tag-python",
+            f"Python {expected.python} does not install it: its tags are {', '.join(name.tags)}",
+            cure=f"build it with a build Python of {expected.python}",
+        )
+    versioned = [m for m in wheel.names if f".cpython-{major}{minor}" in m and m.endswith(".so")]
+    if name.abis == ("none",) and versioned and not name.pure:
+        yield warning(
+            "tag-wide",
+            f"is an extension for Python {expected.python} alone, in a wheel whose tag admits others",
+            file=versioned[0],
+            cure="let the back end choose the tag",
+        )
+
+
+def check_trace(trace: Trace, python_includes: Sequence[Path]) -> Iterator[Finding]:
+    """Whether a build took headers or libraries of the machine that it ran on."""
+    allowed = [folder.resolve() for folder in python_includes]
+    for header in sorted(set(trace.headers)):
+        mine = any(header.resolve().is_relative_to(folder) for folder in allowed)
+        if mine:
+            continue
+        if header.name in {"Python.h", "pyconfig.h"} and allowed:
+            yield error(
+                "python-headers",
+                f"was compiled against `{header}`, which is not the target's Python",
+                cure="the project names an include folder of its own; it must use `sysconfig.get_paths()`",
+            )
+        elif _of_host(header):
+            yield error(
+                "host-headers",
+                f"was compiled against `{header}`, a header of this machine",
+                cure="remove absolute `-I` options from the project, or give it a build of the library for the target",
+            )
+    for library in sorted(set(trace.libraries)):
+        if _of_host(library):
+            yield error(
+                "host-libraries",
+                f"was linked against `{library}`, a library of this machine",
+                cure="remove absolute `-L` options from the project, or give it a build of the library for the target",
+            )
+
+
+def _of_host(path: PurePath) -> bool:
+    return any(path.is_relative_to(folder) for folder in _HOST_FOLDERS)
