@@ -26,7 +26,7 @@ CHECKPOINT_VARIABLE = "XTOOL_TEST_CHECKPOINT"
 """Name of a checkpoint at which the process stops itself; the crash tests then kill it."""
 
 _ENOTSUPP = 524
-"""The kernel's internal ENOTSUPP, which some network filesystems let out of flock (Lustre without `-o flock`)."""
+"""The kernel's ENOTSUPP, which some network filesystems let out of flock (Lustre without `-o flock`)."""
 
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, _ENOTSUPP})
 _SAID_AFTER = 2.0

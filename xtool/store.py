@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from xtool.context import Context
 
 BUCKET = "v1"
-"""Folder of this store format. Another format gets another one, so old and new xtools leave each other alone."""
+"""Folder of this store format; another format gets another one, so old and new xtools do not meet."""
 
 TAG = "CACHEDIR.TAG"
 _SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
@@ -220,7 +220,7 @@ class Store:
     def entries(self) -> list[Entry]:
         """All folders of the store, sorted by name, whole or not."""
         try:
-            names = sorted(name for name in os.listdir(self.components) if not name.startswith("."))
+            names = sorted(p.name for p in self.components.iterdir() if not p.name.startswith("."))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -353,7 +353,7 @@ class Store:
             return True
         # Another spelling of the same place (a link on the way) works just as well.
         with suppress(OSError):
-            return os.path.samefile(record.stands_at, path)
+            return Path(record.stands_at).samefile(path)
         return False
 
     def _restore_times(self, tree: Path) -> None:
@@ -407,7 +407,7 @@ class Store:
     def _check_ours(self) -> None:
         if (self.cache / TAG).is_file() or self.root.is_dir():
             return
-        others = [name for name in sorted(os.listdir(self.cache)) if name != "lost+found"]
+        others = sorted(p.name for p in self.cache.iterdir() if p.name != "lost+found")
         if others:
             raise StoreError(
                 f"{self.cache} is not a cache of xtool and is not empty",
@@ -429,12 +429,12 @@ def is_cache(path: Path) -> bool:
 def remove_tree(path: Path) -> None:
     """Delete a folder whatever the modes of the folders in it; one that is gone already is fine."""
     with suppress(FileNotFoundError):
-        os.chmod(path, 0o700)
+        path.chmod(0o700)
         for base, names, _ in os.walk(path):
             for name in names:
-                below = os.path.join(base, name)
-                if not os.path.islink(below):
-                    os.chmod(below, 0o700)
+                below = Path(base, name)
+                if not below.is_symlink():
+                    below.chmod(0o700)
         shutil.rmtree(path)
 
 

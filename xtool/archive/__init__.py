@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 
 from xtool import locking
@@ -32,6 +33,7 @@ def unpack(
     only: Wanted | None = None,
     stop_after: frozenset[str] | None = None,
     absolute_links: str = "refuse",
+    jobs: int | None = None,
 ) -> list[str]:
     """Unpack one verified archive into a folder.
 
@@ -46,6 +48,7 @@ def unpack(
         stop_after: names after which nothing else is wanted; the rest of the archive is not read.
         absolute_links: `refuse`, or `rewrite` for packages that are unpacked as a system root: the target is
             taken as a path below `into` and made relative.
+        jobs: how many threads may decompress; the number of usable CPUs, at most four, by default.
 
     Returns:
         Names of the members unpacked, in the archive's order, as the archive spells them.
@@ -55,7 +58,7 @@ def unpack(
         OSError: the disk refuses; `xtool.store` turns it into a StoreError.
     """
     with Tree(into, absolute_links=absolute_links) as tree:
-        return _unpack_into(tree, file, only, stop_after)
+        return _unpack_into(tree, file, only, stop_after, jobs or _cpus())
 
 
 def unpack_all(
@@ -78,7 +81,7 @@ def unpack_all(
         futures = []
         try:
             for file in files:
-                futures.append(pool.submit(_unpack_into, tree, file, only, None))
+                futures.append(pool.submit(_unpack_into, tree, file, only, None, max(jobs, 1)))
                 if any(future.done() and future.exception() for future in futures):
                     break
             wait(futures, return_when=FIRST_EXCEPTION)
@@ -91,7 +94,7 @@ def unpack_all(
 
 
 def _unpack_into(
-    tree: Tree, file: VerifiedFile, only: Wanted | None, stop_after: frozenset[str] | None
+    tree: Tree, file: VerifiedFile, only: Wanted | None, stop_after: frozenset[str] | None, jobs: int
 ) -> list[str]:
     label = file.artifact.filename
     missing = set(stop_after) if stop_after is not None else None
@@ -100,19 +103,21 @@ def _unpack_into(
     try:
         offset, size, compression = _locate(fd, label)
         cap = file.artifact.unpacked_size
-        chunks = streams.decompressed(fd, offset, size, compression, cap=cap, label=label)
-        reader = TarReader(chunks, label, limit=MEMBER_LIMIT)
-        for member in reader.members():
-            name = clean_name(member.name, label)
-            if only is None or only(name):
-                tree.add(member, name, reader.payload(), label)
-                if name:
-                    names.append(name)
-                    locking.passing("mid-unpack")
-            if missing is not None:
-                missing.discard(name)
-                if not missing:
-                    return names
+        chunks = streams.decompressed(fd, offset, size, compression, cap=cap, label=label, jobs=jobs)
+        # Closed before the descriptor is: its threads read from it.
+        with closing(chunks):
+            reader = TarReader(chunks, label, limit=MEMBER_LIMIT)
+            for member in reader.members():
+                name = clean_name(member.name, label)
+                if only is None or only(name):
+                    tree.add(member, name, reader.payload(), label)
+                    if name:
+                        names.append(name)
+                        locking.passing("mid-unpack")
+                if missing is not None:
+                    missing.discard(name)
+                    if not missing:
+                        return names
     finally:
         os.close(fd)
     if missing:
@@ -129,3 +134,8 @@ def _locate(fd: int, label: str) -> tuple[int, int, str]:
         if label.endswith(f".tar{compression}"):
             return 0, os.fstat(fd).st_size, compression
     raise ArchiveError(f"{label} is of a kind that xtool does not unpack")
+
+
+def _cpus() -> int:
+    # Every thread holds a block of up to 64 MiB; more than four would buy little for that.
+    return min(len(os.sched_getaffinity(0)), 4)

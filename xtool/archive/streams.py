@@ -5,8 +5,9 @@ from __future__ import annotations
 import lzma
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
+from xtool.archive import xzblocks
 from xtool.errors import ArchiveError
 
 _INPUT = 1 << 18
@@ -15,7 +16,7 @@ _XZ_MEMORY = 1 << 29
 """More than any xz preset needs (`-9` decodes in 65 MiB), less than would hurt."""
 
 _ZSTD_INPUT = 1 << 10
-"""zstandard's streaming objects do not bound their output; one KiB of run-length blocks makes at most 32 MiB."""
+"""zstandard's streaming objects do not bound their output; a KiB of run-length blocks makes 32 MiB."""
 
 _ZSTD_WINDOW = 1 << 27
 """The largest window that `zstd --long=27` makes, which is what dpkg accepts."""
@@ -25,8 +26,8 @@ COMPRESSIONS = ("", ".gz", ".xz", ".zst")
 
 
 def decompressed(
-    fd: int, offset: int, size: int, compression: str, *, cap: int, label: str
-) -> Iterator[bytes]:
+    fd: int, offset: int, size: int, compression: str, *, cap: int, label: str, jobs: int = 1
+) -> Generator[bytes, None, None]:
     """Yield the bytes that a part of a file decompresses to.
 
     Args:
@@ -36,6 +37,7 @@ def decompressed(
         compression: one of `COMPRESSIONS`.
         cap: how many bytes may come out.
         label: the archive's name, for messages.
+        jobs: how many threads may decompress; only xz of several blocks makes use of them.
 
     Raises:
         ArchiveError: unknown compression, broken or truncated data, trailing bytes, or more than `cap` bytes.
@@ -44,7 +46,11 @@ def decompressed(
     if compression == "":
         chunks = raw
     elif compression == ".xz":
-        chunks = _xz(raw, label)
+        blocks = xzblocks.find_blocks(fd, offset, size) if jobs > 1 else None
+        if blocks is not None:
+            chunks = xzblocks.decode_blocks(fd, blocks, jobs=jobs, label=label)
+        else:
+            chunks = _xz(raw, label)
     elif compression == ".gz":
         chunks = _gzip(raw, label)
     elif compression == ".zst":
@@ -66,7 +72,7 @@ def decompressed(
         yield chunk
 
 
-def _raw(fd: int, offset: int, size: int, step: int) -> Iterator[bytes]:
+def _raw(fd: int, offset: int, size: int, step: int) -> Generator[bytes, None, None]:
     end = offset + size
     while offset < end:
         data = os.pread(fd, min(step, end - offset), offset)
@@ -76,24 +82,26 @@ def _raw(fd: int, offset: int, size: int, step: int) -> Iterator[bytes]:
         yield data
 
 
-def _xz(raw: Iterator[bytes], label: str) -> Iterator[bytes]:
+def _xz(raw: Iterator[bytes], label: str) -> Generator[bytes, None, None]:
     decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
     try:
         for data in raw:
-            if decoder.eof:
+            if _ended(decoder):
                 raise _garbage(label)
-            chunk = decoder.decompress(data, _OUTPUT)
-            while chunk or not (decoder.needs_input or decoder.eof):
-                yield chunk
-                if decoder.eof:
+            piece = data
+            while True:
+                chunk = decoder.decompress(piece, _OUTPUT)
+                if chunk:
+                    yield chunk
+                if decoder.needs_input or _ended(decoder):
                     break
-                chunk = decoder.decompress(b"", _OUTPUT)
+                piece = b""
     except lzma.LZMAError as error:
         raise ArchiveError(f"{label}: broken xz data: {error}") from error
     _check_end(decoder.eof, decoder.unused_data, label)
 
 
-def _gzip(raw: Iterator[bytes], label: str) -> Iterator[bytes]:
+def _gzip(raw: Iterator[bytes], label: str) -> Generator[bytes, None, None]:
     decoder = zlib.decompressobj(wbits=31)
     try:
         for data in raw:
@@ -108,7 +116,7 @@ def _gzip(raw: Iterator[bytes], label: str) -> Iterator[bytes]:
     _check_end(decoder.eof, decoder.unused_data, label)
 
 
-def _zstd(raw: Iterator[bytes], label: str) -> Iterator[bytes]:
+def _zstd(raw: Iterator[bytes], label: str) -> Generator[bytes, None, None]:
     import zstandard
 
     decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
@@ -122,6 +130,10 @@ def _zstd(raw: Iterator[bytes], label: str) -> Iterator[bytes]:
     except zstandard.ZstdError as error:
         raise ArchiveError(f"{label}: broken zstd data: {error}") from error
     _check_end(decoder.eof, decoder.unused_data, label)
+
+
+def _ended(decoder: lzma.LZMADecompressor) -> bool:
+    return decoder.eof
 
 
 def _check_end(eof: bool, unused: bytes, label: str) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from xtool.errors import ArchiveError
 
@@ -19,6 +20,7 @@ _ZERO = bytes(BLOCK)
 _LONGEST_NAME = 4096
 _LONGEST_PAX = 1 << 16
 _OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
+_T = TypeVar("_T")
 _REFUSED = {
     b"3": "a character device",
     b"4": "a block device",
@@ -36,6 +38,19 @@ class Kind(Enum):
     FOLDER = "folder"
     LINK = "symbolic link"
     HARD_LINK = "hard link"
+
+
+_KINDS = {b"0": Kind.FILE, b"\0": Kind.FILE, b"5": Kind.FOLDER, b"2": Kind.LINK, b"1": Kind.HARD_LINK}
+_EXTENSIONS = (b"L", b"K", b"x", b"g")
+
+
+@dataclass(slots=True)
+class _Extension:
+    """What GNU and pax headers say about the member that follows them."""
+
+    path: str | None = None
+    target: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +97,11 @@ class TarReader:
             ArchiveError: malformed, unsupported or truncated.
         """
         count = 0
-        path: str | None = None
-        target: str | None = None
-        size: int | None = None
+        extension = _Extension()
         while True:
             header = self._take(BLOCK)
             if header == _ZERO:
-                if path is not None or target is not None or size is not None:
+                if extension != _Extension():
                     raise self._error("an extended header belongs to no member")
                 self._finish()
                 return
@@ -96,30 +109,14 @@ class TarReader:
             if count > self._limit:
                 raise self._error(f"more than {self._limit} members", code="too-large")
             self._check_header(header)
-            flag = header[156:157]
-            if flag in (b"L", b"K"):
-                text = self._long_name(header)
-                if flag == b"L":
-                    path = self._once(path, text)
-                else:
-                    target = self._once(target, text)
-            elif flag == b"x":
-                records = self._pax(header)
-                if "path" in records:
-                    path = self._once(path, records["path"])
-                if "linkpath" in records:
-                    target = self._once(target, records["linkpath"])
-                if "size" in records:
-                    size = self._decimal(records["size"])
-            elif flag == b"g":
-                if self._pax(header).keys() & {"path", "linkpath", "size"}:
-                    raise self._error("a global header that names or sizes every member")
-            else:
-                member = self._member(header, path, target, size)
-                self._left, self._pad = member.size, -member.size % BLOCK
-                yield member
-                self._skip(self._left + self._pad)
-                path = target = size = None
+            if header[156:157] in _EXTENSIONS:
+                self._extend(extension, header)
+                continue
+            member = self._member(header, extension)
+            extension = _Extension()
+            self._left, self._pad = member.size, -member.size % BLOCK
+            yield member
+            self._skip(self._left + self._pad)
 
     def payload(self) -> Iterator[memoryview]:
         """Yield the bytes of the present file; what is not read is passed over."""
@@ -134,18 +131,38 @@ class TarReader:
             self._left -= step
             yield piece
 
-    def _member(self, header: bytes, path: str | None, target: str | None, size: int | None) -> Member:
+    def _extend(self, extension: _Extension, header: bytes) -> None:
+        """Take what a header says about the member that follows."""
         flag = header[156:157]
+        if flag == b"L":
+            extension.path = self._once(extension.path, self._long_name(header))
+        elif flag == b"K":
+            extension.target = self._once(extension.target, self._long_name(header))
+        else:
+            records = self._pax(header)
+            if flag == b"g":
+                if records:
+                    raise self._error("a global header that names or sizes every member")
+                return
+            if "path" in records:
+                extension.path = self._once(extension.path, records["path"])
+            if "linkpath" in records:
+                extension.target = self._once(extension.target, records["linkpath"])
+            if "size" in records:
+                extension.size = self._once(extension.size, self._decimal(records["size"]))
+
+    def _member(self, header: bytes, extension: _Extension) -> Member:
+        flag = header[156:157]
+        path, target, size = extension.path, extension.target, extension.size
         name = path if path is not None else self._header_name(header)
         own_size = self._octal(header[124:136], "size")
         if size is not None and size != own_size:
             raise self._error(f"two sizes for `{name}`: {own_size} and {size}")
         if flag in _REFUSED:
             raise self._error(f"`{name}` is {_REFUSED[flag]}")
-        kinds = {b"0": Kind.FILE, b"\0": Kind.FILE, b"5": Kind.FOLDER, b"2": Kind.LINK, b"1": Kind.HARD_LINK}
-        if flag not in kinds:
+        kind = _KINDS.get(flag)
+        if kind is None:
             raise self._error(f"`{name}` has the unknown type {flag!r}")
-        kind = kinds[flag]
         if kind is Kind.FILE:
             if name.endswith("/"):
                 raise self._error(f"`{name}` is a file with the name of a folder")
@@ -217,7 +234,7 @@ class TarReader:
                 raise self._error("an extended header that changes the character set")
         return records
 
-    def _once(self, old: str | None, new: str) -> str:
+    def _once(self, old: _T | None, new: _T) -> _T:
         if old is not None:
             raise self._error("two extended headers for one member")
         return new

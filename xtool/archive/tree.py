@@ -82,7 +82,7 @@ class _Folders:
 
 
 class Tree:
-    """A folder that archives are unpacked into; to be used in a `with` block, which makes the links at its end.
+    """A folder that archives are unpacked into; for a `with` block, which makes the links at its end.
 
     Args:
         root: the folder; made when missing. What is in it already is taken into account.
@@ -105,7 +105,7 @@ class Tree:
         self._local = threading.local()
         self._open: list[_Folders] = []
 
-    def __enter__(self) -> Tree:
+    def __enter__(self) -> Tree:  # noqa: PYI034 (typing.Self is newer than 3.10)
         self.root.mkdir(parents=True, exist_ok=True)
         self._root_fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._scan()
@@ -228,7 +228,7 @@ class Tree:
         except FileExistsError:
             raise self._collision(path, origin) from None
         # The umask has had its say in mkdir; the mode must not depend on it.
-        os.chmod(last, 0o755, dir_fd=fd)
+        os.chmod(last, 0o755, dir_fd=fd)  # noqa: S103 (the mode of every folder in a package)
 
     def _add_link(self, path: str, member: Member, origin: str) -> None:
         target = member.target
@@ -377,7 +377,7 @@ class Tree:
                 for entry in entries:
                     path = f"{folder}/{entry.name}" if folder else entry.name
                     if entry.is_symlink():
-                        self._nodes[path] = _Node(Kind.LINK, os.readlink(entry.path))
+                        self._nodes[path] = _Node(Kind.LINK, str(Path(entry.path).readlink()))
                     elif entry.is_dir(follow_symlinks=False):
                         self._nodes[path] = _Node(Kind.FOLDER)
                         pending.append(path)
