@@ -163,6 +163,15 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
     return _kit(planned, installed)
 
 
+def current_lock(ctx: Context, target: Target) -> Lock:
+    """The lock of a target on this host, with the replacements that this cache has recorded.
+
+    Raises:
+        CatalogError: there is none.
+    """
+    return _load_lock(ctx, Catalog(ctx.settings.toolchains_dir), current_host(), Request(target))
+
+
 def _kit(planned: Plan, installed: Mapping[str, Path]) -> Kit:
     from xtool import emulator
     from xtool.python import build, target
