@@ -247,7 +247,7 @@ def _compile(work: Assembly, version: str) -> None:
         "--invalidation-mode",
         "unchecked-hash",
     ]
-    command += ["-s", f"{work.staging}/", f"{work.staging}/lib/python{version}"]
+    command += ["-s", work.staging, work.staging / "lib" / f"python{version}"]
     proc.run(
         command,
         log=work.ctx.log,
