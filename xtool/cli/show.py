@@ -1,0 +1,82 @@
+"""`xtool show`: every fact of a target, what of it is installed, what a set-up would download."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from xtool.cli.base import Result, Session, kit_options, verb
+
+
+def _show(session: Session, target: str) -> Result:
+    from xtool.housekeeping import missing, offer
+    from xtool.setup import plan
+    from xtool.store import Store
+    from xtool.targets import format_glibc
+    from xtool.text import format_bytes, table
+
+    request = session.request(target)
+    what = offer(session.ctx, request.target)
+    planned = plan(session.ctx, request)
+    absent, files = missing(session.ctx, planned.recipes)
+    installed = [entry for entry in Store(session.ctx).entries() if entry.folder in what.recipes]
+    facts: dict[str, Any] = asdict(request.target)
+    facts["lowest_glibc"] = format_glibc(request.target.lowest_glibc)
+    size = sum(artifact.size for artifact in files)
+    data = {
+        "target": facts,
+        "host": what.host.name,
+        "pythons": list(what.pythons),
+        "glibc": {"lowest": format_glibc(what.floors[0]), "highest": format_glibc(what.floors[-1])},
+        "lock": {
+            "digest": what.lock.digest,
+            "suites": [asdict(evidence) for evidence in what.lock.evidence.values()],
+        },
+        "installed": [
+            {"title": entry.manifest.title if entry.manifest else entry.folder, "path": entry.path}
+            for entry in installed
+        ],
+        "setup": {
+            "python": list(request.versions),
+            "glibc": format_glibc(request.floor),
+            "components": [
+                {"title": recipe.title, "installed": recipe not in absent} for recipe in planned.recipes
+            ],
+            "download_files": len(files),
+            "download_bytes": size,
+        },
+    }
+    elf = facts.pop("elf")
+    rows = [[name.replace("_", " "), _cell(value)] for name, value in facts.items()]
+    rows.append(["elf", ", ".join(f"{name} {_cell(value)}" for name, value in elf.items())])
+    rows.append(["pythons", ", ".join(what.pythons)])
+    rows.append(["glibc floors", f"{format_glibc(what.floors[0])} to {format_glibc(what.floors[-1])}"])
+    facts["elf"] = elf
+    parts = [
+        table(rows),
+        "installed:\n" + ("\n".join(f"  {one['title']}" for one in data["installed"]) or "  nothing"),
+    ]
+    if absent:
+        parts.append(
+            f"`xtool setup {request.target.name}` would make {len(absent)} components and download "
+            f"{len(files)} files, {format_bytes(size)}"
+        )
+    return Result(data, text="\n\n".join(parts))
+
+
+def _cell(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+command = verb(
+    _show,
+    name="show",
+    help=(
+        "Show everything known about TARGET: the names it goes by, its ABI, what of it is installed, and what a "
+        "set-up with these options would download."
+    ),
+    example="xtool show ppc64le\nxtool show ppc64le --python 3.11 --glibc 2.28",
+    params=[click.Argument(["target"]), *kit_options()],
+)

@@ -1,0 +1,238 @@
+"""What the catalog can make, what of it is installed, what is missing, and what nobody asks for any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xtool.artifacts import Artifact
+from xtool.catalog import Catalog, Lock
+from xtool.errors import CatalogError, StoreError
+from xtool.recipes import Recipe
+from xtool.store import Entry, Store, folder_size
+from xtool.targets import Glibc, Host, Target, current_host, parse_glibc
+
+if TYPE_CHECKING:
+    from xtool.context import Context
+
+_PARTIAL_AGE = 24 * 3600.0
+"""Seconds after which a partial download that nobody went on with is stale."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What this xtool can set up for one target on this host.
+
+    Args:
+        host: the machine xtool runs on.
+        target: the target.
+        lock: its lock, with replacements of this cache applied.
+    """
+
+    host: Host
+    target: Target
+    lock: Lock
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """Versions of the target's Python, lowest first."""
+        found = (name.removeprefix("python") for name in self.lock.components if name.startswith("python"))
+        return tuple(sorted(found, key=lambda version: tuple(map(int, version.split(".")))))
+
+    @property
+    def highest_glibc(self) -> Glibc:
+        """The glibc that floors are derived from: the highest floor there is."""
+        versions = [a.version for a in self.lock.artifacts("glibc") if a.name == "libc6"]
+        if not versions:
+            raise CatalogError(f"the lock for {self.target.name} has no libc6 in component `glibc`")
+        return parse_glibc(versions[0].partition("-")[0])
+
+    @property
+    def floors(self) -> tuple[Glibc, ...]:
+        """Every glibc floor that can be asked for."""
+        lowest, highest = self.target.lowest_glibc, self.highest_glibc
+        return tuple((lowest[0], minor) for minor in range(lowest[1], highest[1] + 1))
+
+    @cached_property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """Every component that can be made of the lock, by its folder's name."""
+        found: dict[str, Recipe] = {}
+        for recipe in self._all_recipes():
+            _add(recipe, found)
+        return found
+
+    def _all_recipes(self) -> Iterator[Recipe]:
+        from xtool import emulator
+        from xtool.python import build, target
+        from xtool.toolchain import gcc, sysroot
+
+        yield emulator.qemu_recipe(self.host, self.target, self.lock)
+        for fortran in (False, True) if "gfortran" in self.lock.components else (False,):
+            compiler = gcc.gcc_recipe(self.host, self.target, self.lock, fortran=fortran)
+            yield compiler
+            for floor in self.floors:
+                yield sysroot.derived_recipe(self.target, self.lock, floor, compiler)
+        for version in self.pythons:
+            yield target.target_python_recipe(self.target, self.lock, version)
+            if f"build-python{version}" in self.lock.components:
+                yield build.build_python_recipe(self.host, self.target, self.lock, version)
+        for name in self.lock.components:
+            if name.startswith("desktop-"):
+                yield from self._desktop(name.removeprefix("desktop-"))
+
+    def _desktop(self, suite: str) -> Iterator[Recipe]:
+        from xtool.python import target
+
+        for version in self.pythons:
+            libc = next((a for a in self.lock.artifacts(f"python{version}") if a.name == "libc6"), None)
+            if libc is not None and libc.suite == suite:
+                yield target.desktop_recipe(self.target, self.lock, version)
+
+
+def offers(ctx: Context) -> list[Offer]:
+    """What can be set up on this host: one offer for each target that has a lock for it."""
+    catalog = Catalog(ctx.settings.toolchains_dir)
+    host = current_host()
+    targets = (t for t in catalog.targets.values() if catalog.lock_path(host, t).is_file())
+    return [Offer(host, target, _lock(ctx, target)) for target in targets]
+
+
+def offer(ctx: Context, target: Target) -> Offer:
+    """What can be set up for one target.
+
+    Raises:
+        CatalogError: there is no lock for it on this host.
+    """
+    return Offer(current_host(), target, _lock(ctx, target))
+
+
+def _lock(ctx: Context, target: Target) -> Lock:
+    from xtool.setup import current_lock
+
+    return current_lock(ctx, target)
+
+
+def _add(recipe: Recipe, into: dict[str, Recipe]) -> None:
+    for need in recipe.needs:
+        _add(need, into)
+    into.setdefault(recipe.folder, recipe)
+
+
+def missing(ctx: Context, recipes: Sequence[Recipe]) -> tuple[list[Recipe], list[Artifact]]:
+    """Which components are not installed, and which files would have to be downloaded for them."""
+    from xtool.fetch.fetcher import cached
+
+    store = Store(ctx)
+    absent = [recipe for recipe in recipes if store.find(recipe) is None]
+    files = {a.sha256: a for recipe in absent for a in recipe.artifacts}
+    return absent, [a for a in files.values() if not cached(store.downloads, a).is_file()]
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something in the cache that nobody asks for any more.
+
+    Args:
+        kind: `component`, `download`, `partial` or `staging`.
+        name: its name, for people.
+        path: where it lies.
+        size: bytes.
+    """
+
+    kind: str
+    name: str
+    path: Path
+    size: int
+
+
+def leftovers(ctx: Context) -> list[Leftover]:
+    """Components and downloads that no current lock makes or names, and partial downloads a day old."""
+    store = Store(ctx)
+    every = offers(ctx)
+    wanted = {folder for one in every for folder in one.recipes}
+    files = {a.sha256 for one in every for items in one.lock.components.values() for a in items}
+    found = [
+        Leftover("component", _title(entry), entry.path, entry_size(entry))
+        for entry in store.entries()
+        if entry.folder not in wanted
+    ]
+    for path in sorted(store.downloads.glob("??/*")):
+        if path.name not in files:
+            found.append(Leftover("download", path.name[:16], path, _size(path)))
+    now = time.time()
+    for path in sorted((store.root / "partial").glob("*")):
+        if path.name.partition(".")[0] not in files or now - _mtime(path) > _PARTIAL_AGE:
+            found.append(Leftover("partial", path.name[:16], path, _size(path)))
+    return found
+
+
+def remove(ctx: Context, leftover: Leftover) -> bool:
+    """Remove a leftover; False where it is in use and stays.
+
+    Raises:
+        StoreError: it cannot be removed.
+    """
+    from xtool.diskerrors import reported
+    from xtool.locking import LockTimeout
+
+    if leftover.kind == "component":
+        try:
+            Store(ctx).remove(leftover.path.name)
+        except LockTimeout:
+            ctx.log.warning(f"{leftover.name} is in use and stays", hint="run `xtool prune` again later")
+            return False
+        return True
+    with reported(leftover.path, f"cannot remove {leftover.path.name}"):
+        leftover.path.unlink(missing_ok=True)
+    return True
+
+
+def entry_size(entry: Entry) -> int:
+    """Bytes of a component; counted where its manifest does not say."""
+    return entry.manifest.size if entry.manifest is not None else folder_size(entry.path)
+
+
+def repair(ctx: Context, entries: Sequence[Entry]) -> None:
+    """Remove components that are not as they were made, and make them anew where the locks still can.
+
+    Raises:
+        StoreError: one of them is in use.
+    """
+    from xtool import installer
+
+    store = Store(ctx)
+    folders = {entry.folder for entry in entries}
+    for folder in sorted(folders):
+        try:
+            store.remove(folder)
+        except StoreError as error:
+            raise StoreError(
+                f"cannot mend {folder}: {error.message}", facts=error.facts, hint=error.hint, code=error.code
+            ) from error
+    catalog = Catalog(ctx.settings.toolchains_dir)
+    for one in offers(ctx):
+        again = [recipe for folder, recipe in one.recipes.items() if folder in folders]
+        if again:
+            installer.ensure(ctx, catalog, one.lock, again)
+
+
+def _title(entry: Entry) -> str:
+    return entry.manifest.title if entry.manifest is not None else f"{entry.folder} (damaged)"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
