@@ -1,0 +1,224 @@
+"""Installing wheels into a target environment, natively.
+
+A wheel is data: unpacking it needs neither the target's Python nor the emulator. Only requirements need a
+resolver; uv is that, pointed at the environment's interpreter, which it asks once what it is.
+"""
+
+from __future__ import annotations
+
+import email.parser
+import re
+import shlex
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xtool import proc
+from xtool.errors import CommandFailed, NetworkError, OfflineError, UsageError
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+    from packaging.tags import Tag
+
+    from xtool.targetenv import TargetEnv
+
+_NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?[^\s,]+)? has no (?:usable )?wheels")
+_NOT_FOUND = re.compile(r"[Bb]ecause ([A-Za-z0-9][\w.-]*) was not found")
+_NETWORK_SIGNS = ("error sending request", "Failed to fetch", "Could not connect", "dns error")
+
+
+def install(env: TargetEnv, wheels: Sequence[Path], requirements: Sequence[str]) -> None:
+    """Install wheels and requirements into an environment; `TargetEnv.install` says more."""
+    supported = frozenset(supported_tags(env))
+    for wheel in wheels:
+        _check_wheel(env, wheel, supported)
+    needy = requirements or any(required(env, wheel) for wheel in wheels)
+    if needy:
+        _install_with_uv(env, wheels, requirements)
+    else:
+        for wheel in wheels:
+            _unpack(env, wheel)
+    _wrap_programs(env)
+
+
+def required(env: TargetEnv, wheel: Path) -> list[str]:
+    """The run-time requirements of a wheel that apply to an environment, without extras (PEP 508)."""
+    from packaging.requirements import Requirement
+
+    values = marker_values(env)
+    found = []
+    for text in _metadata(wheel).get_all("Requires-Dist", []):
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({**values, "extra": ""}):
+            found.append(str(requirement))
+    return found
+
+
+def marker_values(env: TargetEnv) -> dict[str, str]:
+    """What environment markers (PEP 508) evaluate to in an environment."""
+    full = env.python.full_version
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": full,
+        "os_name": "posix",
+        "platform_machine": env.target.name,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": full,
+        "python_version": env.python.version,
+        "sys_platform": "linux",
+    }
+
+
+def supported_tags(env: TargetEnv) -> Iterable[Tag]:
+    """The wheel tags that an environment takes (PEP 425, PEP 600), best first."""
+    from packaging import tags
+
+    version = tuple(int(part) for part in env.python.version.split("."))
+    machine = env.target.name
+    major, newest = env.python.glibc
+    platforms = [f"manylinux_{major}_{minor}_{machine}" for minor in range(newest, 16, -1)]
+    platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
+    abis = None if not env.python.sysconfig.get("Py_GIL_DISABLED") else [f"cp{version[0]}{version[1]}t"]
+    yield from tags.cpython_tags(version, abis, platforms)
+    yield from tags.compatible_tags(version, f"cp{version[0]}{version[1]}", platforms)
+
+
+def _check_wheel(env: TargetEnv, wheel: Path, supported: frozenset[Tag]) -> None:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        _, _, _, tags = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename as error:
+        raise UsageError(f"{wheel.name} is not named like a wheel", facts=[str(error)]) from error
+    if supported.isdisjoint(tags):
+        raise UsageError(
+            f"{wheel.name} is not for Python {env.python.version} on {env.target.name}",
+            facts=[f"its tags: {', '.join(sorted(map(str, tags)))}"],
+            hint=f"`xtool build --target {env.target.name} --python {env.python.version}` makes one that is",
+            code="wrong-wheel",
+        )
+
+
+def _metadata(wheel: Path) -> Message:
+    """The METADATA of a wheel (PEP 427).
+
+    Raises:
+        UsageError: the file is no wheel.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            name = next(
+                name
+                for name in archive.namelist()
+                if name.count("/") == 1 and name.endswith(".dist-info/METADATA")
+            )
+            text = archive.read(name).decode("utf-8", "replace")
+    except (OSError, StopIteration, zipfile.BadZipFile) as error:
+        raise UsageError(f"{wheel} is not a wheel", facts=[str(error) or "it has no METADATA"]) from error
+    return email.parser.HeaderParser().parsestr(text)
+
+
+def _unpack(env: TargetEnv, wheel: Path) -> None:
+    from installer import install as write
+    from installer.destinations import SchemeDictionaryDestination
+    from installer.exceptions import InstallerError
+    from installer.sources import WheelFile
+
+    name = wheel.name.partition("-")[0]
+    site = str(env.site_packages)
+    schemes = {
+        "purelib": site,
+        "platlib": site,
+        "scripts": str(env.bindir),
+        "data": str(env.path),
+        "headers": str(env.path / "include" / "site" / f"python{env.python.version}" / name),
+    }
+    destination = SchemeDictionaryDestination(
+        schemes, interpreter=str(env.interpreter), script_kind="posix", overwrite_existing=True
+    )
+    try:
+        with WheelFile.open(wheel) as source:
+            write(source, destination, additional_metadata={"INSTALLER": b"xtool\n"})
+    except (InstallerError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CommandFailed(f"cannot install {wheel.name}", facts=[str(error)]) from error
+
+
+def _install_with_uv(env: TargetEnv, wheels: Sequence[Path], requirements: Sequence[str]) -> None:
+    from uv import find_uv_bin
+
+    from xtool import index
+    from xtool.targetenv import clean_environment
+
+    settings = env.ctx.settings
+    argv: list[str | Path] = [
+        *(find_uv_bin(), "pip", "install", "--python", env.interpreter, "--only-binary", ":all:"),
+        *("--no-progress", "--color", "never", "--link-mode", "copy"),
+    ]
+    if settings.offline:
+        argv.append("--offline")
+    for folder in env.wheel_dirs:
+        argv += ["--find-links", folder]
+    argv += [*wheels, *requirements]
+    variables = {
+        **clean_environment(env.ctx.environ),
+        **index.uv_environment(env.ctx),
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    done = proc.run(argv, log=env.ctx.log, env=variables, cwd=env.path, check=False)
+    if done.returncode != 0:
+        raise _explain(env, wheels, requirements, done)
+
+
+def _explain(
+    env: TargetEnv, wheels: Sequence[Path], requirements: Sequence[str], done: proc.Completed
+) -> Exception:
+    """Say in the user's words why uv could not install something."""
+    wanted = ", ".join([wheel.name for wheel in wheels] + [shlex.quote(text) for text in requirements])
+    facts = [f"to install: {wanted}", *done.stdout.strip().splitlines()[-20:]]
+    missing = _NO_WHEEL.search(" ".join(done.stdout.split())) or _NOT_FOUND.search(done.stdout)
+    name = missing[1] if missing else None
+    build = f"xtool build {name} --target {env.target.name} --python {env.python.version}"
+    if env.ctx.settings.offline:
+        return OfflineError(
+            f"{name or 'a requirement'} is not in uv's cache and `--offline` forbids fetching it",
+            facts=facts,
+            hint="run once without `--offline`, or with `--no-test`",
+        )
+    if name:
+        return CommandFailed(
+            f"{name} has no wheel for Python {env.python.version} on {env.target.name}",
+            facts=facts,
+            hint=f"build it first with `{build}` into the same `--outdir`, give its wheel with `--with`, "
+            "or leave the test out with `--no-test`",
+            code="requirement-without-wheel",
+        )
+    if any(sign in done.stdout for sign in _NETWORK_SIGNS):
+        return NetworkError(
+            "requirements cannot be fetched from the package index",
+            facts=facts,
+            hint="check the network and XTOOL_INDEX_URL",
+        )
+    return CommandFailed(
+        f"requirements cannot be installed for Python {env.python.version} on {env.target.name}",
+        facts=facts,
+        hint="`--no-test` leaves the test out; `--test-requires` says what a test needs",
+    )
+
+
+def _wrap_programs(env: TargetEnv) -> None:
+    """Put a script in front of each program of the target that a wheel brought.
+
+    The program stays beside it, as `NAME.target`, so that what it looks for relative to itself is there.
+    """
+    for program in sorted(env.bindir.iterdir()):
+        if program.is_symlink() or program.suffix == ".target" or not env.is_target_elf(program):
+            continue
+        real = program.with_name(program.name + ".target")
+        program.replace(real)
+        program.write_text(env.launcher(real), encoding="utf-8")
+        program.chmod(0o755)
