@@ -68,7 +68,7 @@ def _check_interpreter(facts: ElfFacts, member: str, expected: Expected) -> Iter
     if facts.interpreter and wanted and facts.interpreter != wanted:
         yield error(
             "interpreter",
-            f"is a program that starts with {facts.interpreter}; systems of {expected.machine.name} have {wanted}",
+            f"is a program that starts with {facts.interpreter}; {expected.machine.name} has {wanted}",
             file=member,
             cure="link it with xtool's compiler and sysroot",
         )
@@ -104,7 +104,7 @@ def _check_extension(facts: ElfFacts, member: str, expected: Expected) -> Iterat
 
 
 def _entry_points(module: str) -> set[str]:
-    """Names of the function that starts a module (PEP 489 for names beyond ASCII, PEP 793 for `PyModExport`)."""
+    """Names of the function that starts a module (PEP 489 beyond ASCII, PEP 793 for `PyModExport`)."""
     if module.isascii():
         return {f"PyInit_{module}", f"PyModExport_{module}"}
     encoded = module.encode("punycode").replace(b"-", b"_").decode("ascii")
@@ -191,7 +191,7 @@ def _check_linking(facts: ElfFacts, member: str, *, final: bool) -> Iterator[Fin
             make = error if final else warning
             yield make(
                 "libpython",
-                f"needs {library}; on many systems Python has no such library, and the interpreter is in the process already",
+                f"needs {library}, which many Pythons do not have; the interpreter is in the process already",
                 file=member,
                 cure="link the extension without `-lpython`",
             )

@@ -42,8 +42,8 @@ class Contents:
     def resolve(self, member: str, library: str) -> str | None:
         """The member that a file's library is found in through its RPATH, or None.
 
-        A library that an extension loads inherits the extension's DT_RPATH, so a library without any of its own
-        is taken to find what lies in the wheel; auditwheel sees it the same way.
+        A library that an extension loads inherits the extension's DT_RPATH, so one without any of its own is
+        taken to find what lies in the wheel; auditwheel sees it the same way.
         """
         candidates = self.providers.get(library, ())
         if not candidates:

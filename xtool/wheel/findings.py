@@ -76,7 +76,8 @@ class Verdict:
     Args:
         wheel: its file name.
         findings: errors first.
-        earned_tag: the oldest platform tag that its contents fit: `manylinux_2_17_ppc64le`, `linux_ppc64le`, `any`.
+        earned_tag: the oldest platform tag that its contents fit (`manylinux_2_17_ppc64le`, `linux_ppc64le`,
+            `any`).
         glibc_required: the newest glibc that any symbol version in it asks for, or None.
         files: facts of each ELF file by member name.
         reasons: what stands in the way of the next older tag.

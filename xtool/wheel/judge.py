@@ -6,8 +6,8 @@ host's code under a target's tag, and code for a new glibc under an old tag; eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from xtool.targets import Glibc, Target
@@ -22,28 +22,26 @@ from xtool.wheel.wheelfile import Wheel, open_wheel
 
 _RECORD_SHOWN = 5
 
-_HOST_FOLDERS = (
-    "/usr/include",
-    "/usr/local/include",
-    "/usr/lib",
-    "/usr/lib64",
-    "/usr/local/lib",
-    "/lib",
-    "/lib64",
-)
-"""Where a compiler of the host finds headers and libraries (Filesystem Hierarchy Standard, 4.5 and 4.7)."""
+_HAS_EXTENSIONS = "tell the back end that the project has extensions (setuptools: `ext_modules`)"
 
 
 class Trace(Protocol):
-    """What the compilers of a build opened."""
+    """What the compilers and linkers of a build opened (`xtool.crossenv.trace.BuildTrace`)."""
 
     @property
-    def headers(self) -> Iterable[Path]:
-        """Header files."""
+    def python_headers(self) -> tuple[str, ...]:
+        """Which `Python.h` and `pyconfig.h` were read."""
 
     @property
-    def libraries(self) -> Iterable[Path]:
-        """Libraries and object files that were linked."""
+    def libraries(self) -> frozenset[str]:
+        """What was read while linking."""
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """Files that are neither the target's nor the project's."""
+
+    def origin(self, path: str) -> str | None:
+        """What a file belongs to: `python`, `sysroot`, `toolchain`, ...; None for the host."""
 
 
 def judge(
@@ -54,7 +52,6 @@ def judge(
     glibc: Glibc,
     sysroot_exports: Path | None = None,
     trace: Trace | None = None,
-    python_includes: Sequence[Path] = (),
     library_dirs: Sequence[Path] | None = None,
 ) -> Verdict:
     """Judge a wheel that was built for a target.
@@ -65,10 +62,9 @@ def judge(
         python: `X.Y` that must be able to install and import it.
         glibc: the floor that was asked for.
         sysroot_exports: JSON file of what the floor's libraries export (`Sysroot.exports`), or None.
-        trace: headers and libraries that the compilers opened, or None.
-        python_includes: folders that `Python.h` and `pyconfig.h` may come from.
-        library_dirs: for a wheel that `repair` will still mend, the folders it takes libraries from; None for a
-            finished one.
+        trace: what the compilers opened, or None.
+        library_dirs: for a wheel that `repair` will still mend, the folders that it takes libraries from; None
+            for a finished one.
 
     Raises:
         UsageError: the file is absent or not named as a wheel, or no policy covers the floor.
@@ -85,7 +81,7 @@ def judge(
             grafted = graftable(contents, library_dirs or ())
             findings += examine(contents, expected, floor, grafted=grafted)
         if trace is not None:
-            findings += check_trace(trace, python_includes)
+            findings += check_trace(trace)
         return verdict(opened, contents, machine, findings, grafted=grafted)
 
 
@@ -142,7 +138,7 @@ def _headers(contents: Contents) -> Iterator[ElfHeader]:
 
 
 def graftable(contents: Contents, library_dirs: Sequence[Path]) -> frozenset[str]:
-    """Names of needed libraries that `repair` finds outside, or drops because the process has them already."""
+    """Names of needed libraries that `repair` finds outside, or drops because the process has them."""
     needed = {library for facts in contents.files.values() for library in facts.needed}
     return frozenset(
         name
@@ -181,10 +177,11 @@ def check_wheel(wheel: Wheel, contents: Contents, expected: Expected | None) -> 
     yield from _check_record(wheel, contents)
     name = wheel.name
     code = [*contents.files, *contents.objects]
-    if set(name.tags) != {tag for line in wheel.wheel_info.get("Tag", ()) for tag in _expanded(line)}:
+    written = wheel.wheel_info.get("Tag", [])
+    if set(name.tags) != {tag for line in written for tag in _expanded(line)}:
         yield error(
             "tag-lines",
-            f"its name says {', '.join(name.tags)}; `WHEEL` says {', '.join(wheel.wheel_info.get('Tag', ['nothing']))}",
+            f"its name says {', '.join(name.tags)}; `WHEEL` says {', '.join(written) or 'nothing'}",
             cure="do not rename wheels; build them again",
         )
     if "any" in name.platforms and code:
@@ -192,15 +189,15 @@ def check_wheel(wheel: Wheel, contents: Contents, expected: Expected | None) -> 
             "tag-any",
             f"its tag says that it runs on any platform, but {code[0]} is machine code",
             file=code[0],
-            cure="tell the back end that the project has extensions (setuptools: `ext_modules`, `has_ext_modules`)",
+            cure=_HAS_EXTENSIONS,
         )
     elif code:
         yield from _check_purelib(wheel, code)
     elif not name.pure:
         yield warning(
             "no-binaries",
-            f"is tagged for {'.'.join(name.platforms)}, but has no machine code: an optional extension was not built",
-            cure="`xtool build -v` shows why the extension was left out",
+            f"is tagged for {'.'.join(name.platforms)}, but has no machine code: was an extension left out?",
+            cure="`xtool build -v` shows what the compiler said",
         )
     if expected is not None:
         yield from _check_tags(wheel, expected)
@@ -252,7 +249,7 @@ def _check_purelib(wheel: Wheel, code: Sequence[str]) -> Iterator[Finding]:
             "purelib",
             "is machine code in the part of the wheel that is for pure Python (`Root-Is-Purelib`)",
             file=member,
-            cure="tell the back end that the project has extensions (setuptools: `ext_modules`, `has_ext_modules`)",
+            cure=_HAS_EXTENSIONS,
         )
 
 
@@ -266,7 +263,7 @@ def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
             yield error(
                 "tag-machine",
                 f"its tag `{platform}` is not for {expected.machine.name}",
-                cure="the build took the platform of the Python that ran it; set `_PYTHON_HOST_PLATFORM` as xtool does",
+                cure="the build took the platform of the Python that ran it; `_PYTHON_HOST_PLATFORM` tells it another",
             )
     if expected.python is None:
         return
@@ -297,33 +294,25 @@ def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
         )
 
 
-def check_trace(trace: Trace, python_includes: Sequence[Path]) -> Iterator[Finding]:
+def check_trace(trace: Trace) -> Iterator[Finding]:
     """Whether a build took headers or libraries of the machine that it ran on."""
-    allowed = [folder.resolve() for folder in python_includes]
-    for header in sorted(set(trace.headers)):
-        mine = any(header.resolve().is_relative_to(folder) for folder in allowed)
-        if mine:
-            continue
-        if header.name in {"Python.h", "pyconfig.h"} and allowed:
+    for header in trace.python_headers:
+        if trace.origin(header) not in {"python", "source"}:
             yield error(
                 "python-headers",
                 f"was compiled against `{header}`, which is not the target's Python",
-                cure="the project names an include folder of its own; it must use `sysconfig.get_paths()`",
+                cure="the project names an include folder of its own; it must ask `sysconfig.get_paths()`",
             )
-        elif _of_host(header):
-            yield error(
-                "host-headers",
-                f"was compiled against `{header}`, a header of this machine",
-                cure="remove absolute `-I` options from the project, or give it a build of the library for the target",
-            )
-    for library in sorted(set(trace.libraries)):
-        if _of_host(library):
+    for leak in trace.leaks:
+        if leak in trace.libraries:
             yield error(
                 "host-libraries",
-                f"was linked against `{library}`, a library of this machine",
-                cure="remove absolute `-L` options from the project, or give it a build of the library for the target",
+                f"was linked with `{leak}`, a file of this machine",
+                cure="remove fixed paths from the link options, or build the library for the target",
             )
-
-
-def _of_host(path: PurePath) -> bool:
-    return any(path.is_relative_to(folder) for folder in _HOST_FOLDERS)
+        elif leak not in trace.python_headers:
+            yield error(
+                "host-headers",
+                f"was compiled with `{leak}`, a file of this machine",
+                cure="remove fixed paths from the include options, or build the library for the target",
+            )

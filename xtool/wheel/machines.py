@@ -88,7 +88,8 @@ def mismatch(header: ElfHeader, identity: ElfIdentity) -> str | None:
     if header.little_endian != identity.little_endian:
         return f"it is {_order(header.little_endian)}-endian, not {_order(identity.little_endian)}-endian"
     if header.flags & identity.flags_mask != identity.flags:
-        return f"its e_flags are {header.flags:#x}; the ABI wants {identity.flags:#x} under {identity.flags_mask:#x}"
+        wanted = f"{identity.flags:#x} under the mask {identity.flags_mask:#x}"
+        return f"its e_flags are {header.flags:#x}; the ABI wants {wanted}"
     return None
 
 

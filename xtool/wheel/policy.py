@@ -172,7 +172,7 @@ class Policies:
 
 @lru_cache(maxsize=16)
 def policies(machine: str) -> Policies:
-    """The glibc policies for a wheel machine (`ppc64le`); empty for machines that auditwheel does not know."""
+    """The glibc policies for a wheel machine (`ppc64le`); none for what auditwheel does not know."""
     from auditwheel.architecture import Architecture
     from auditwheel.libc import Libc
     from auditwheel.policy import WheelPolicies

@@ -1,8 +1,8 @@
-"""Making a built wheel fit to publish: stripped, self-contained, under the tag of its floor, byte for byte the same.
+"""Making a built wheel fit to publish: stripped, self-contained, under its floor's tag, the same byte for byte.
 
-Libraries that a system need not have are grafted by auditwheel, in a process of its own: it changes the working
-directory and reads the environment, which a library must not do to its callers. A wheel that needs none is only
-renamed, which takes milliseconds; its policy is checked here with auditwheel's own tables either way.
+Libraries that a system need not have are grafted by auditwheel, in a process of its own: it changes the
+working directory and reads the environment, which a library must not do to its callers. A wheel that needs
+none is only renamed, which takes milliseconds. Its policy is checked with auditwheel's tables either way.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def repair(
             ctx.log.detail(
                 f"grafting {', '.join(sorted({name for names in outside.values() for name in names}))}"
             )
-            prepared = _graft(ctx, prepared, scratch, machine, policy, library_dirs)
+            prepared = _graft(
+                ctx, prepared, scratch, machine=machine, policy=policy, library_dirs=library_dirs
+            )
         with open_wheel(prepared) as ready:
             final = scan(ready)
             _require(ready, [f for member in final.files for f in check_symbols(final, member, floor)])
@@ -185,6 +187,7 @@ def _graft(
     ctx: Context,
     wheel: Path,
     scratch: Path,
+    *,
     machine: Machine,
     policy: Policy,
     library_dirs: Sequence[Path],

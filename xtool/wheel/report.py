@@ -282,7 +282,7 @@ def _newest(facts: ElfFacts) -> Iterator[VersionNeed]:
         yield VersionNeed(kind, number, library, symbols)
 
 
-def _listed(value: Any) -> Any:  # noqa: ANN401
+def _listed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _listed(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

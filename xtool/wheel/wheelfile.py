@@ -1,8 +1,8 @@
 """Wheels as files: names, metadata and RECORD, read with suspicion and written deterministically.
 
-Sources: the binary distribution format specification (PEP 427, PEP 425, PEP 491) and PEP 600 for platform tags.
-The same members always give the same bytes: sorted, one timestamp, two modes, no leftovers of the machine that
-wrote them.
+Sources: the binary distribution format specification (PEP 427, PEP 425, PEP 376), and PEP 600 for platform
+tags. The same members always give the same bytes: sorted, one timestamp, two modes, no leftovers of the
+machine that wrote them.
 """
 
 from __future__ import annotations
