@@ -103,10 +103,11 @@ class Host:
     dynamic_linker: str
 
 
-_HOSTS = {
+HOSTS = {
     "x86_64": Host("x86_64", "x86_64-linux-gnu", "amd64", "ld-linux-x86-64.so.2"),
     "aarch64": Host("aarch64", "aarch64-linux-gnu", "arm64", "ld-linux-aarch64.so.1"),
 }
+"""The machines that xtool runs on, by `uname -m`."""
 
 
 def current_host() -> Host:
@@ -116,9 +117,9 @@ def current_host() -> Host:
         UsageError: the machine is not one that toolchains run on.
     """
     machine, system = platform.machine(), platform.system()
-    if system != "Linux" or machine not in _HOSTS:
+    if system != "Linux" or machine not in HOSTS:
         raise UsageError(
-            f"xtool runs on Linux on {' and '.join(sorted(_HOSTS))}, not on {system} {machine}",
+            f"xtool runs on Linux on {' and '.join(sorted(HOSTS))}, not on {system} {machine}",
             hint="use a Linux machine, virtual machine or container of one of these",
         )
-    return _HOSTS[machine]
+    return HOSTS[machine]

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Make locks again from what `toolchains/components.toml` declares, through the archives' signed indexes.
+
+    scripts/update_locks.py                     every lock that exists
+    scripts/update_locks.py x86_64 ppc64le      the lock for one host and target, new or not
+    scripts/update_locks.py --check             say whether a lock would change; exit 1 if one would
+
+Packages come from XTOOL_DEBIAN_MIRROR, else from the host's apt sources, else from the snapshot archive; each
+is downloaded once into the cache (XTOOL_CACHE_DIR) and measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from xtool.catalog import Catalog
+from xtool.config import Settings
+from xtool.context import Context
+from xtool.errors import XtoolError
+from xtool.fetch.locks import resolve
+from xtool.log import SilentLog
+from xtool.paths import default_cache_dir
+from xtool.targets import HOSTS, Host, Target
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="make locks again from what components.toml declares")
+    parser.add_argument("host", nargs="?", choices=sorted(HOSTS))
+    parser.add_argument("target", nargs="?")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a lock would change")
+    arguments = parser.parse_args()
+    if (arguments.host is None) != (arguments.target is None):
+        parser.error("give a host and a target, or neither")
+    environ = dict(os.environ)
+    settings = Settings(
+        cache_dir=Path(environ.get("XTOOL_CACHE_DIR") or default_cache_dir()),
+        debian_mirror=environ.get("XTOOL_DEBIAN_MIRROR"),
+        snapshot_mirror=environ.get("XTOOL_SNAPSHOT_MIRROR"),
+        jobs=os.cpu_count() or 1,
+    )
+    catalog = Catalog()
+    changed = 0
+    for host, target in _pairs(catalog, arguments):
+        text = resolve(Context(settings, SilentLog(), environ), catalog, host, target)
+        path = catalog.lock_path(host, target)
+        same = path.is_file() and path.read_text(encoding="utf-8") == text
+        if not arguments.check:
+            path.write_text(text, encoding="utf-8")
+        changed += not same
+        print(f"{path.name}: {'unchanged' if same else 'changed'}")
+    return 1 if arguments.check and changed else 0
+
+
+def _pairs(catalog: Catalog, arguments: argparse.Namespace) -> list[tuple[Host, Target]]:
+    if arguments.host:
+        return [(HOSTS[arguments.host], catalog.target(arguments.target))]
+    pairs = ((host, target) for host in HOSTS.values() for target in catalog.targets.values())
+    return [(host, target) for host, target in pairs if catalog.lock_path(host, target).is_file()]
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except XtoolError as error:
+        print(f"error: {error.message}", *(f"  {fact}" for fact in error.facts), sep="\n", file=sys.stderr)
+        print(f"hint: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,45 @@
+"""The text of a lock: what `Catalog.lock` reads, in an order that makes for readable differences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from xtool.artifacts import Artifact
+from xtool.catalog import SCHEMA, SuiteEvidence
+
+_HEADER = """\
+# Made by scripts/update_locks.py from components.toml through the signed chain: InRelease, Packages, package.
+# unpacked_size is the exact size of each package's decompressed data.tar.
+"""
+
+
+def render(
+    *,
+    host: str,
+    target: str,
+    declaration: str,
+    evidence: Iterable[SuiteEvidence],
+    components: Mapping[str, Sequence[Artifact]],
+) -> str:
+    """Write a lock as TOML: suites sorted, components in the order given, artifacts sorted by name."""
+    lines = [_HEADER, f"schema = {SCHEMA}"]
+    lines += [f"{key} = {_text(value)}" for key, value in (("host", host), ("target", target))]
+    lines.append(f"declaration = {_text(declaration)}")
+    for suite in sorted(evidence, key=lambda entry: entry.suite):
+        lines += ["", "[[suite]]", *_fields(suite, SuiteEvidence.__dataclass_fields__)]
+    for name, artifacts in components.items():
+        lines += ["", "[[component]]", f"name = {_text(name)}"]
+        for artifact in sorted(artifacts, key=lambda item: (item.name, item.arch)):
+            lines += ["", "[[component.artifact]]", *_fields(artifact, Artifact.__dataclass_fields__)]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(record: object, names: Iterable[str]) -> list[str]:
+    values = [(name, getattr(record, name)) for name in names]
+    return [f"{name} = {_text(value) if isinstance(value, str) else value}" for name, value in values]
+
+
+def _text(value: str) -> str:
+    # JSON's strings are TOML basic strings as long as nothing outside the basic plane is escaped.
+    return json.dumps(value, ensure_ascii=False)
