@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from xtool.artifacts import Artifact
 from xtool.catalog import Catalog, Lock
-from xtool.errors import CatalogError, StoreError
+from xtool.errors import CatalogError
 from xtool.recipes import Recipe
 from xtool.store import Entry, Store, folder_size
 from xtool.targets import Glibc, Host, Target, current_host, parse_glibc
@@ -160,13 +160,17 @@ def leftovers(ctx: Context) -> list[Leftover]:
         for entry in store.entries()
         if entry.folder not in wanted
     ]
-    for path in sorted(store.downloads.glob("??/*")):
-        if path.name not in files:
-            found.append(Leftover("download", path.name[:16], path, _size(path)))
+    found += [
+        Leftover("download", path.name[:16], path, _size(path))
+        for path in sorted(store.downloads.glob("??/*"))
+        if path.name not in files
+    ]
     now = time.time()
-    for path in sorted((store.root / "partial").glob("*")):
-        if path.name.partition(".")[0] not in files or now - _mtime(path) > _PARTIAL_AGE:
-            found.append(Leftover("partial", path.name[:16], path, _size(path)))
+    found += [
+        Leftover("partial", path.name[:16], path, _size(path))
+        for path in sorted((store.root / "partial").glob("*"))
+        if path.name.partition(".")[0] not in files or now - _mtime(path) > _PARTIAL_AGE
+    ]
     return found
 
 
@@ -183,7 +187,8 @@ def remove(ctx: Context, leftover: Leftover) -> bool:
         try:
             Store(ctx).remove(leftover.path.name)
         except LockTimeout:
-            ctx.log.warning(f"{leftover.name} is in use and stays", hint="run `xtool prune` again later")
+            message = f"{leftover.name} is in use and stays"
+            ctx.log.warning(message, hint="run `xtool prune` again later")
             return False
         return True
     with reported(leftover.path, f"cannot remove {leftover.path.name}"):
@@ -207,12 +212,7 @@ def repair(ctx: Context, entries: Sequence[Entry]) -> None:
     store = Store(ctx)
     folders = {entry.folder for entry in entries}
     for folder in sorted(folders):
-        try:
-            store.remove(folder)
-        except StoreError as error:
-            raise StoreError(
-                f"cannot mend {folder}: {error.message}", facts=error.facts, hint=error.hint, code=error.code
-            ) from error
+        store.remove(folder)
     catalog = Catalog(ctx.settings.toolchains_dir)
     for one in offers(ctx):
         again = [recipe for folder, recipe in one.recipes.items() if folder in folders]

@@ -70,7 +70,13 @@ def _available(session: Session) -> Result:
         )
         versions = ", ".join(offer.pythons)
         rows.append(
-            [offer.target.name, offer.target.triplet, declared["gcc"].version, versions, f"{lowest} to {highest}"]
+            [
+                offer.target.name,
+                offer.target.triplet,
+                declared["gcc"].version,
+                versions,
+                f"{lowest} to {highest}",
+            ]
         )
     header = ["TARGET", "TRIPLET", "GCC", "PYTHON", "GLIBC"]
     return Result({"targets": targets}, text=table(rows, header))
@@ -82,6 +88,8 @@ command = verb(
     help="List the installed components with their sizes, or what can be set up.",
     example="xtool list\nxtool list --available",
     params=[
-        click.Option(["--available"], is_flag=True, help="List targets, Pythons and glibc floors that there are.")
+        click.Option(
+            ["--available"], is_flag=True, help="List targets, Pythons and glibc floors that there are."
+        )
     ],
 )

@@ -41,7 +41,7 @@ command = verb(
     _prune,
     name="prune",
     help=(
-        "Remove components and downloads that no current lock makes or names, and stale partial downloads.\n\n"
+        "Remove components and downloads that no current lock asks for, and stale partial downloads.\n\n"
         "What is in use stays."
     ),
     example="xtool prune --dry-run\nxtool prune",

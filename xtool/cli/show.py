@@ -25,6 +25,7 @@ def _show(session: Session, target: str) -> Result:
     facts: dict[str, Any] = asdict(request.target)
     facts["lowest_glibc"] = format_glibc(request.target.lowest_glibc)
     size = sum(artifact.size for artifact in files)
+    titles = [entry.manifest.title if entry.manifest else entry.folder for entry in installed]
     data = {
         "target": facts,
         "host": what.host.name,
@@ -35,8 +36,7 @@ def _show(session: Session, target: str) -> Result:
             "suites": [asdict(evidence) for evidence in what.lock.evidence.values()],
         },
         "installed": [
-            {"title": entry.manifest.title if entry.manifest else entry.folder, "path": entry.path}
-            for entry in installed
+            {"title": title, "path": entry.path} for title, entry in zip(titles, installed, strict=True)
         ],
         "setup": {
             "python": list(request.versions),
@@ -56,7 +56,7 @@ def _show(session: Session, target: str) -> Result:
     facts["elf"] = elf
     parts = [
         table(rows),
-        "installed:\n" + ("\n".join(f"  {one['title']}" for one in data["installed"]) or "  nothing"),
+        "installed:\n" + "\n".join(f"  {title}" for title in titles or ["nothing"]),
     ]
     if absent:
         parts.append(
@@ -74,8 +74,8 @@ command = verb(
     _show,
     name="show",
     help=(
-        "Show everything known about TARGET: the names it goes by, its ABI, what of it is installed, and what a "
-        "set-up with these options would download."
+        "Show everything known about TARGET: the names it goes by, its ABI, what of it is installed, and "
+        "what a set-up with these options would download."
     ),
     example="xtool show ppc64le\nxtool show ppc64le --python 3.11 --glibc 2.28",
     params=[click.Argument(["target"]), *kit_options()],

@@ -39,6 +39,6 @@ def _verify(session: Session) -> Result:
 command = verb(
     _verify,
     name="verify",
-    help="Compare every installed file with the hash recorded when it was made; exits with 6 on a difference.",
+    help="Compare every installed file with its recorded hash; exits with 6 when one differs.",
     example="xtool verify",
 )
