@@ -1,0 +1,248 @@
+"""The derived sysroot: headers, start files and link libraries of a glibc floor, made from a newer glibc."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from xtool.archive import unpack
+from xtool.artifacts import Artifact
+from xtool.catalog import Lock, default_root
+from xtool.errors import CatalogError, UsageError
+from xtool.kit import Sysroot, Toolchain
+from xtool.log import Log
+from xtool.recipes import Assembly, Recipe
+from xtool.targets import Glibc, Target, format_glibc, parse_glibc
+from xtool.toolchain import compat, headers, stubs
+from xtool.toolchain.floor import (
+    Symbol,
+    floor_libraries,
+    libgcc_version,
+    load_history,
+    read_symbols,
+)
+from xtool.toolchain.gcc import toolchain
+
+REVISION = 1
+KIND = "derived"
+_COMPONENT = "glibc"
+_LOWEST: Glibc = (2, 17)
+_FOLDED: Glibc = (2, 34)
+
+_LIBC = "libc.so.6"
+_LIBGCC = "libgcc_s.so.1"
+_LINK_NAMES = {
+    "libm.so.6": "m",
+    "libresolv.so.2": "resolv",
+    "libmvec.so.1": "mvec",
+    "libpthread.so.0": "pthread",
+    "libdl.so.2": "dl",
+    "librt.so.1": "rt",
+    "libutil.so.1": "util",
+    "libanl.so.1": "anl",
+}
+"""What `-l` calls each library."""
+
+_NEVER_LINKED = ("libnsl.so.1", "libcrypt.so.1", "libBrokenLocale.so.1", "libthread_db.so.1")
+"""Stubs without a name for `-l`: other libraries may need them, but a wheel that does breaks on newer systems, which
+have given libnsl and libcrypt up."""
+
+_AS_NEEDED = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1")
+_START_FILES = ("crt1.o", "Scrt1.o", "crti.o", "crtn.o", "gcrt1.o", "grcrt1.o", "Mcrt1.o")
+_EMPTY_ARCHIVE = b"!<arch>\n"
+_OTHER_TRIPLET = re.compile(r"usr/include/[a-z0-9_]+-linux-gnu[a-z0-9_]*/")
+
+
+def derived_recipe(target: Target, lock: Lock, floor: Glibc, gcc: Recipe) -> Recipe:
+    """The recipe of a sysroot at any floor that the locked glibc can stand for.
+
+    Args:
+        target: the target.
+        lock: where glibc's packages are locked.
+        floor: the newest glibc whose symbols shall link.
+        gcc: the toolchain, whose `as`, `ld` and `gcc` make it.
+
+    Raises:
+        UsageError: the floor is out of range.
+    """
+    artifacts = lock.artifacts(_COMPONENT)
+    newest = _glibc_version(artifacts)
+    lowest = max(target.lowest_glibc, _LOWEST)
+    if not lowest <= floor <= newest:
+        raise UsageError(
+            f"there is no glibc {format_glibc(floor)} sysroot for {target.name}",
+            facts=[f"floors from {format_glibc(lowest)} to {format_glibc(newest)} can be derived"],
+            hint=f"use `--glibc {format_glibc(min(max(floor, lowest), newest))}`",
+            code="no-such-floor",
+        )
+    return Recipe(
+        name=f"sysroot-{target.name}-glibc{format_glibc(floor)}",
+        title=f"glibc {format_glibc(floor)} sysroot for {target.name}",
+        revision=REVISION,
+        artifacts=artifacts,
+        assemble=partial(_assemble, target=target, floor=floor, gcc=gcc.name),
+        parameters={
+            "target": target.name,
+            "floor": format_glibc(floor),
+            "shims": compat.sources_digest(),
+            "tables": _tables_digest(),
+            "cflags": " ".join(target.cflags),
+        },
+        needs=(gcc,),
+    )
+
+
+def sysroot(path: Path, floor: Glibc) -> Sysroot:
+    """The sysroot of an installed component."""
+    return Sysroot(path=path, glibc=floor, kind=KIND)
+
+
+def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
+    tools = toolchain(job.needs[gcc], target)
+    raw = job.scratch / "raw"
+    raw.mkdir()
+    glibc_headers: list[str] = []
+    for name, file in job.files.items():
+        unpacked = unpack(file, raw, only=partial(_wanted, triplet=target.triplet))
+        if name == "libc6-dev":
+            glibc_headers = [name for name in unpacked if name.startswith("usr/include/")]
+    libraries = raw / "usr" / "lib" / target.triplet
+    folder = job.staging / "usr" / "lib"
+    folder.mkdir(parents=True)
+    for name in ("lib", "lib64"):
+        (job.staging / name).symlink_to("usr/lib")
+    (job.staging / "usr" / "lib64").symlink_to("lib")
+
+    today = _read_libraries(libraries, target, tools, job.ctx.log)
+    libgcc = today.pop(_LIBGCC)
+    exports = floor_libraries(today, floor, load_history(_tables()))
+    limit = libgcc_version(_tables(), floor)
+    exports[_LIBGCC] = tuple(s for s in libgcc if s.version.startswith("GCC_") and s.number <= limit)
+    names = {symbol.name for symbols in exports.values() for symbol in symbols}
+
+    _merge_headers(raw, job.staging / "usr" / "include", target)
+    shims = compat.shims_for(target, names)
+    absent = {s.name for symbols in today.values() for s in symbols} - names - compat.provided(shims)
+    include = job.staging / "usr" / "include"
+    headers.answer_for(
+        include, floor, absent, glibc_files={include / _below_include(name, target) for name in glibc_headers}
+    )
+
+    log = job.ctx.log
+    write = partial(
+        stubs.write_stub, assembler=tools.tool("as"), linker=tools.tool("ld"), scratch=job.scratch, log=log
+    )
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        done = [pool.submit(write, soname, symbols, folder / soname) for soname, symbols in exports.items()]
+        for future in done:
+            future.result()
+    _write_link_names(folder, exports, target)
+    for name in _START_FILES:
+        if (libraries / name).is_file() and (floor >= compat.NEW_START or name.startswith("crt")):
+            shutil.copyfile(libraries / name, folder / name)
+    compat.write_start_files(target, tools, job.staging, floor, folder, log)
+    shutil.copyfile(libraries / "libc_nonshared.a", folder / "libc_nonshared.a")
+    compat.write_archive(
+        target, tools, job.staging, shims, names, folder / "libc_nonshared.a", job.scratch, log
+    )
+
+    share = job.staging / "share" / "xtool"
+    share.mkdir(parents=True)
+    table = {soname: sorted(map(str, symbols)) for soname, symbols in sorted(exports.items())}
+    (share / "exports.json").write_text(json.dumps(table, indent=0) + "\n", encoding="ascii")
+
+
+def _glibc_version(artifacts: tuple[Artifact, ...]) -> Glibc:
+    for artifact in artifacts:
+        match = re.match(r"(?:\d+:)?(\d+\.\d+)", artifact.version)
+        if artifact.name == "libc6" and match:
+            return parse_glibc(match[1])
+    raise CatalogError("component `glibc` of the lock has no package libc6")
+
+
+def _wanted(name: str, *, triplet: str) -> bool:
+    """Headers of this target, the kernel's, link-time objects and shared libraries."""
+    if name.startswith("usr/include/"):
+        return name.startswith(f"usr/include/{triplet}/") or not _OTHER_TRIPLET.match(name)
+    if name.startswith("usr/lib/linux/"):
+        return True
+    path = PurePosixPath(name)
+    if path.name == "libc_nonshared.a" or path.suffix == ".o":
+        return True
+    return path.parent == PurePosixPath("usr/lib", triplet) and ".so." in path.name
+
+
+def _read_libraries(
+    folder: Path, target: Target, tools: Toolchain, log: Log
+) -> dict[str, tuple[Symbol, ...]]:
+    """The symbols of every library that a stub is made of, by soname."""
+    loader = PurePosixPath(target.dynamic_linker).name
+    wanted = (_LIBC, loader, _LIBGCC, *_LINK_NAMES, *_NEVER_LINKED)
+    found = {soname: folder / soname for soname in wanted if (folder / soname).is_file()}
+    missing = {_LIBC, loader, _LIBGCC} - found.keys()
+    if missing:
+        raise CatalogError(f"component `glibc` of the lock lacks {', '.join(sorted(missing))}")
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        read = pool.map(lambda path: read_symbols(tools.tool("readelf"), path, log), found.values())
+        return dict(zip(found, read, strict=True))
+
+
+def _merge_headers(raw: Path, include: Path, target: Target) -> None:
+    """Move the headers into place, the multiarch folder's among the others, links replaced by what they name."""
+    (raw / "usr" / "include").rename(include)
+    multiarch = include / target.triplet
+    for path in sorted(multiarch.rglob("*")):
+        place = include / path.relative_to(multiarch)
+        if path.is_symlink():
+            # As it stood in the package: usr/include/TRIPLET/asm/x.h -> ../../../lib/linux/uapi/ARCH/asm/x.h
+            named = os.path.normpath(
+                raw / "usr" / "include" / path.relative_to(include).parent / path.readlink()
+            )
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(named, place)
+        elif path.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            path.rename(place)
+    shutil.rmtree(multiarch)
+
+
+def _below_include(name: str, target: Target) -> str:
+    return name.removeprefix("usr/include/").removeprefix(f"{target.triplet}/")
+
+
+def _write_link_names(folder: Path, exports: Mapping[str, tuple[Symbol, ...]], target: Target) -> None:
+    """What `-lc`, `-lm`, `-lpthread` and so on find.
+
+    libc's script offers the libraries that glibc 2.34 folded into libc: code written for newer systems does not
+    pass `-lpthread` or `-ldl`. AS_NEEDED makes a library that is not used cost nothing. `=` is the sysroot.
+    """
+    loader = PurePosixPath(target.dynamic_linker).name
+    offered = [soname for soname in (*_AS_NEEDED, loader) if exports.get(soname)]
+    inputs = " ".join(f"=/usr/lib/{soname}" for soname in offered)
+    script = f"GROUP ( =/usr/lib/{_LIBC} =/usr/lib/libc_nonshared.a AS_NEEDED ( {inputs} ) )\n"
+    (folder / "libc.so").write_text(script, encoding="ascii")
+    for soname, name in _LINK_NAMES.items():
+        if exports.get(soname):
+            (folder / f"lib{name}.so").symlink_to(soname)
+        elif soname in exports:
+            # Nothing is left in it: `-lpthread` must be accepted and do nothing, as with glibc 2.34 itself.
+            (folder / f"lib{name}.a").write_bytes(_EMPTY_ARCHIVE)
+
+
+def _tables() -> Path:
+    return default_root() / "glibc"
+
+
+def _tables_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(_tables().glob("*.toml")):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
