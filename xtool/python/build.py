@@ -25,7 +25,7 @@ from xtool.recipes import Assembly, Recipe
 from xtool.targets import Host, Target
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 
-REVISION = 1
+REVISION = 2
 _PROBE_TIMEOUT = 10.0
 """Seconds that a candidate has to say who it is."""
 

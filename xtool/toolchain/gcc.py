@@ -23,7 +23,7 @@ from xtool.recipes import Assembly, Recipe
 from xtool.targets import Glibc, Host, Target
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 
-REVISION = 1
+REVISION = 2
 FACTS_FILE = "share/xtool/toolchain.json"
 _SCHEMA = 1
 
@@ -181,6 +181,7 @@ def _assemble(work: Assembly, *, host: Host, target: Target, version: str, langu
     _mend_headers(work.staging / layout.cxx_config)
     _mend_archives(work.staging / layout.gcc_lib, target)
     (work.staging / layout.gcc_lib / "libgcc_s.so").write_text(_LIBGCC_S, encoding="ascii")
+    _offer_plugin(work.staging, layout)
     bundle_host_libraries(work.staging, libraries=tree, host=host)
     _write_specs(work, layout)
     facts = {
@@ -213,6 +214,14 @@ def _name_tools(staging: Path, layout: _Layout) -> None:
     for path in sorted((staging / "bin").iterdir()):
         if path.name.endswith(suffix):
             path.rename(path.with_name(path.name.removesuffix(suffix)))
+
+
+def _offer_plugin(staging: Path, layout: _Layout) -> None:
+    """Let plain `ar`, `nm` and `ranlib` read objects for link-time optimisation; they look in this folder."""
+    folder = staging / "lib/bfd-plugins"
+    folder.mkdir()
+    plugin = f"libexec/gcc-cross/{layout.triplet}/{layout.major}/liblto_plugin.so"
+    (folder / "liblto_plugin.so").symlink_to(f"../../{plugin}")
 
 
 def _mend_headers(bits: Path) -> None:

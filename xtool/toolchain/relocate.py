@@ -4,12 +4,13 @@ Debian's host binaries ask for the glibc of their suite. Its loader and librarie
 the tree itself (`lib/host`), and every program is told to use them. Two strings of an ELF file decide
 that (System V ABI, "Program Interpreter" and "Dynamic Section"; ld.so(8) for the order of the search):
 
-- `PT_INTERP`, the loader's path, which the kernel takes literally and which must be absolute. It becomes
-  a *slot* of fixed length, so that moving a tree is overwriting bytes in place; `share/xtool/slots.json`
-  says where the slots are.
-- `DT_RPATH`, relative to the program (`$ORIGIN`). It is looked at before `LD_LIBRARY_PATH`, which
-  `DT_RUNPATH` is not, and it counts for libraries that a library needs or a program loads later: they
-  stay untouched.
+- `PT_INTERP`, the loader's path, which the kernel takes literally and which must be absolute;
+- `DT_RPATH`, where libraries are. It is looked at before `LD_LIBRARY_PATH`, which `DT_RUNPATH` is not, and it
+  counts for libraries that a library needs or a program loads later: they stay untouched. It names the folder
+  relative to the program (`$ORIGIN`) and, for a root without `/proc`, where `$ORIGIN` is not known, as it is.
+
+The two absolute paths lie in a *slot* of fixed length, so that moving a tree is overwriting bytes in place;
+`share/xtool/slots.json` says where the slots are.
 
 Both go into one new read-only segment at the end of the file. Its program header takes the place of a
 note that nothing needs at run time. So no byte of code or data moves, the file is not rewritten, and what
@@ -30,8 +31,11 @@ from typing import BinaryIO
 from xtool.errors import ArchiveError, CatalogError, StoreError
 from xtool.targets import Host
 
-SLOT_LENGTH = 1024
-"""Bytes of a slot. The kernel takes up to PATH_MAX (4096), with a NUL as the last byte."""
+SLOT_LENGTH = 2048
+"""Bytes of a slot: a half for the folder of the libraries, a half for the loader in it, both padded with NUL.
+
+The kernel takes a loader's path of up to PATH_MAX (4096) bytes that ends with a NUL.
+"""
 
 SLOTS_FILE = "share/xtool/slots.json"
 HOST_LIBRARIES = "lib/host"
@@ -53,12 +57,12 @@ _DYN = struct.Struct("<QQ")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Bytes of a file that hold the loader's absolute path, padded with NUL.
+    """Bytes of a file that hold absolute paths: the libraries' folder, then the loader.
 
     Args:
         path: the file, relative to its tree, with `/`.
         offset: where the slot begins in the file, bytes.
-        length: bytes of the slot.
+        length: bytes of the slot, an even number.
     """
 
     path: str
@@ -148,23 +152,22 @@ class _HostElf:
         old_interpreter, old_strings = interpreter.vaddr, self._value(_DT_STRTAB)
         strings = self._strings()
         rpath_at = len(strings)
-        blob = bytes(SLOT_LENGTH) + strings + rpath.encode() + b"\0"
-        load = self._segment_at_end(len(blob))
-        interpreter.offset, interpreter.vaddr, interpreter.paddr = load.offset, load.vaddr, load.vaddr
-        interpreter.filesz = interpreter.memsz = SLOT_LENGTH
+        strings += rpath.encode() + b":"
+        half = SLOT_LENGTH // 2
+        load = self._segment_at_end(len(strings) + SLOT_LENGTH)
+        loader_at = len(strings) + half
+        interpreter.offset, interpreter.vaddr = load.offset + loader_at, load.vaddr + loader_at
+        interpreter.paddr, interpreter.filesz, interpreter.memsz = interpreter.vaddr, half, half
         self._place(load)
-        new_strings = load.vaddr + SLOT_LENGTH
-        self._set_dynamic(_DT_STRTAB, new_strings)
-        self._set_dynamic(_DT_STRSZ, len(blob) - SLOT_LENGTH)
+        self._set_dynamic(_DT_STRTAB, load.vaddr)
+        self._set_dynamic(_DT_STRSZ, loader_at)
         self._set_rpath(rpath_at)
-        self._write(load.offset, blob)
+        self._write(load.offset, strings + bytes(SLOT_LENGTH))
         self._write(self._phoff, b"".join(segment.pack() for segment in self.segments))
         self._write(self._dynamic_at, b"".join(_DYN.pack(*entry) for entry in self._dynamic))
-        self._move_section(_SHT_PROGBITS, old_interpreter, load.vaddr, load.offset, SLOT_LENGTH)
-        self._move_section(
-            _SHT_STRTAB, old_strings, new_strings, load.offset + SLOT_LENGTH, len(blob) - SLOT_LENGTH
-        )
-        return load.offset, SLOT_LENGTH
+        self._move_section(_SHT_PROGBITS, old_interpreter, interpreter.vaddr, interpreter.offset, half)
+        self._move_section(_SHT_STRTAB, old_strings, load.vaddr, load.offset, loader_at)
+        return load.offset + len(strings), SLOT_LENGTH
 
     def _segment_at_end(self, size: int) -> _Segment:
         loads = [s for s in self.segments if s.kind == _PT_LOAD]
@@ -312,7 +315,7 @@ def read_slots(tree: Path) -> Slots | None:
         for path in (loader, *(slot.path for slot in slots)):
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
                 raise ValueError(f"path {path!r} leaves the tree")
-        if any(slot.offset < 0 or not 1 < slot.length <= 4096 for slot in slots):
+        if any(slot.offset < 0 or slot.length % 2 or not 1 < slot.length <= 8192 for slot in slots):
             raise ValueError("a slot lies nowhere")
     except FileNotFoundError:
         return None
@@ -326,7 +329,7 @@ def read_slots(tree: Path) -> Slots | None:
 
 
 def fill_slots(tree: Path, final: Path) -> None:
-    """Write the loader's path into every slot of a tree.
+    """Write the paths of the loader and the libraries into every slot of a tree.
 
     A tree without slots is left alone, and so is a slot that holds the path already.
 
@@ -340,18 +343,20 @@ def fill_slots(tree: Path, final: Path) -> None:
     slots = read_slots(tree)
     if slots is None:
         return
-    text = os.fsencode(final / slots.loader)
     if not final.is_absolute():
         raise StoreError(f"the store must have an absolute path, not {final}")
-    shortest = min((slot.length for slot in slots.slots), default=SLOT_LENGTH)
-    if len(text) >= shortest:
+    loader = os.fsencode(final / slots.loader)
+    room = min((slot.length for slot in slots.slots), default=SLOT_LENGTH) // 2
+    if len(loader) >= room:
         raise StoreError(
             f"the path of the cache is too long: {final}",
-            facts=[f"the loader's path would have {len(text)} bytes, and {shortest - 1} fit"],
+            facts=[f"the loader's path would have {len(loader)} bytes, and {room - 1} fit"],
             hint="choose a shorter folder with `--cache-dir` or XTOOL_CACHE_DIR",
         )
+    folder = os.path.dirname(loader)  # noqa: PTH120  (bytes: a path need not be valid text)
     for slot in slots.slots:
-        _overwrite(tree, slot, text.ljust(slot.length, b"\0"))
+        half = slot.length // 2
+        _overwrite(tree, slot, folder.ljust(half, b"\0") + loader.ljust(half, b"\0"))
 
 
 def blank_slots(tree: Path) -> None:
