@@ -1,0 +1,353 @@
+"""The smoke test of a finished wheel: installed for the target and run under the emulator.
+
+Without commands of the user's, every extension module and every top-level package of the wheel is imported,
+in one emulated process. What is being imported is written down before each import, so that a crash can be
+blamed on a module.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from xtool import proc
+from xtool.context import Context
+from xtool.errors import CommandFailed, UsageError
+from xtool.kit import Kit
+from xtool.targetenv import TargetEnv
+
+DEFAULT_TIMEOUT = 3600.0
+"""Seconds that one test command may take; test suites are slow under emulation."""
+
+IMPORT_COMMAND = "import"
+"""What stands as the command of a smoke test that only imports."""
+
+_SIGNAL = re.compile(r"uncaught target signal (\d+) \(([^)]*)\)")
+
+_IMPORTER = """\
+import faulthandler, importlib, json, sys, traceback
+faulthandler.enable()
+names, journal = sys.argv[1].split(","), open(sys.argv[2], "a", encoding="utf-8")
+del sys.argv[1:]
+def say(**entry):
+    print(json.dumps(entry), file=journal, flush=True)
+for name in names:
+    say(event="start", name=name)
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        say(event="failed", name=name, error=f"{type(error).__name__}: {error}",
+            missing=getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None)
+        traceback.print_exc()
+    else:
+        say(event="done", name=name)
+say(event="end")
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeResult:
+    """What came of a smoke test.
+
+    Args:
+        status: `passed`, `failed` or `skipped`.
+        command: the commands that ran, joined by ` && `; `import NAMES` for the import test.
+        seconds: wall time, installation included.
+        output: what the commands printed.
+        imported: names of the modules that were imported, in order; empty where the user gave commands.
+        problem: what went wrong, in one line; empty when nothing did.
+        hint: what can be done about it.
+    """
+
+    status: str
+    command: str
+    seconds: float
+    output: str = ""
+    imported: tuple[str, ...] = ()
+    problem: str = ""
+    hint: str | None = None
+
+    def raise_for_failure(self, wheel: Path) -> None:
+        """Raise what a failed test is to the user.
+
+        Raises:
+            CommandFailed: the status is `failed`.
+        """
+        if self.status == "failed":
+            raise CommandFailed(
+                f"the smoke test of {wheel.name} failed: {self.problem}",
+                facts=[f"command: {self.command}", *self.output.splitlines()[-60:]],
+                hint=self.hint,
+                code="smoke-test",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The importable modules of a wheel.
+
+    Args:
+        packages: top-level packages and modules.
+        extensions: extension modules, as dotted names.
+    """
+
+    packages: tuple[str, ...]
+    extensions: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, each once, packages first."""
+        return tuple(dict.fromkeys((*self.packages, *self.extensions)))
+
+
+def smoke_test(
+    ctx: Context,
+    kit: Kit,
+    version: str,
+    wheel: Path,
+    *,
+    test_command: Sequence[str] = (),
+    test_requires: Sequence[str] = (),
+    project: Path | None = None,
+    wheel_dirs: Sequence[Path] = (),
+    library_dirs: Sequence[Path] = (),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> SmokeResult:
+    """Install a wheel for the target in a fresh environment and test it there.
+
+    Args:
+        ctx: settings, log, environment.
+        kit: what is installed for the target.
+        version: which of its Pythons, `3.13`.
+        wheel: the wheel.
+        test_command: shell commands to run one after another; `{project}`, `{wheel}` and `{package}` (the
+            same as `{project}`) are replaced by quoted paths. Without any, the wheel's modules are imported.
+        test_requires: requirements of the tests.
+        project: the project's folder, for `{project}`.
+        wheel_dirs: folders of wheels that may satisfy requirements.
+        library_dirs: further folders of target libraries.
+        timeout: seconds that one command may take.
+
+    Raises:
+        CommandFailed: a requirement cannot be installed.
+        UsageError: a command has a placeholder that cannot be filled.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="xtool-smoke-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder).resolve()
+        env = TargetEnv.create(
+            ctx,
+            kit,
+            version,
+            place / "env",
+            library_dirs=library_dirs,
+            wheel_dirs=(wheel.parent, *wheel_dirs),
+        )
+        commands = [_fill(command, wheel, project) for command in test_command]
+        env.install([wheel], test_requires)
+        cwd = place / "cwd"
+        cwd.mkdir()
+        if commands:
+            result = _run_commands(env, commands, cwd, timeout)
+        else:
+            result = _import_all(env, wheel, cwd, timeout)
+    return SmokeResult(
+        result.status,
+        result.command,
+        round(time.monotonic() - started, 3),
+        result.output,
+        result.imported,
+        result.problem,
+        result.hint,
+    )
+
+
+def contents(wheel: Path, ext_suffix: str) -> Contents:
+    """Which modules a wheel brings, from its list of files.
+
+    Left out are tests, `__main__`, private pure-Python modules beside public ones, and shared libraries that
+    are no modules (without a `PyInit_` function).
+
+    Args:
+        wheel: the wheel.
+        ext_suffix: the target Python's suffix of extension modules.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        files = [_importable_path(name) for name in archive.namelist()]
+        extensions = [
+            module
+            for name, path in zip(archive.namelist(), files, strict=True)
+            if path is not None
+            and (module := _extension_name(path, ext_suffix)) is not None
+            and (".cpython-" in path.name or ".abi3." in path.name or _is_module(archive.read(name), module))
+        ]
+    found = {name for path in files if path is not None and (name := _top_level(path)) is not None}
+    public = sorted(name for name in found if not name.startswith("_"))
+    return Contents(tuple(public or sorted(found)), tuple(sorted(extensions)))
+
+
+_SKIPPED_TOP_LEVELS = frozenset(
+    {"__main__", "conftest", "docs", "examples", "setup", "test", "tests", "testing"}
+)
+
+
+def _importable_path(name: str) -> PurePosixPath | None:
+    """A wheel member's path as seen from site-packages; None for what is not installed there (PEP 427)."""
+    path = PurePosixPath(name)
+    first = path.parts[0] if path.parts else ""
+    if first.endswith(".data"):
+        if len(path.parts) < 3 or path.parts[1] not in ("purelib", "platlib"):
+            return None
+        path = PurePosixPath(*path.parts[2:])
+    parents = path.parts[:-1]
+    return path if all(part.isidentifier() for part in parents) else None
+
+
+def _top_level(path: PurePosixPath) -> str | None:
+    """The top-level package or pure module that a file makes importable."""
+    if len(path.parts) == 2 and path.name == "__init__.py":
+        name = path.parts[0]
+    elif len(path.parts) == 1 and path.suffix == ".py":
+        name = path.stem
+    else:
+        return None
+    return name if name.isidentifier() and name not in _SKIPPED_TOP_LEVELS else None
+
+
+def _extension_name(path: PurePosixPath, ext_suffix: str) -> str | None:
+    """`pkg._speedups` for `pkg/_speedups.cpython-313-powerpc64le-linux-gnu.so`."""
+    if not path.name.endswith(".so"):
+        return None
+    stem = path.name.removesuffix(ext_suffix).partition(".")[0]
+    if not stem.isidentifier():
+        return None
+    parts = path.parts[:-1] if stem == "__init__" else (*path.parts[:-1], stem)
+    return ".".join(parts) or None
+
+
+def _is_module(data: bytes, module: str) -> bool:
+    """Whether a plain `.so` is an extension module (PEP 489: it exports `PyInit_NAME` or `PyInitU_NAME`)."""
+    stem = module.rpartition(".")[2]
+    return b"PyInit_" + stem.encode() in data or b"PyInitU_" in data
+
+
+def _fill(command: str, wheel: Path, project: Path | None) -> str:
+    values = {"wheel": wheel.absolute()}
+    if project is not None:
+        values |= {"project": project.absolute(), "package": project.absolute()}
+    for name in ("project", "package"):
+        if f"{{{name}}}" in command and project is None:
+            raise UsageError(
+                f"the test command uses {{{name}}}, but there is no project folder",
+                facts=[command],
+                hint="build from a folder, or leave the placeholder out",
+            )
+    for name, path in values.items():
+        command = command.replace(f"{{{name}}}", shlex.quote(str(path)))
+    return command
+
+
+def _run_commands(env: TargetEnv, commands: Sequence[str], cwd: Path, timeout: float) -> SmokeResult:
+    """Run the user's commands through the shell, as cibuildwheel does, with the environment's `bin` first."""
+    variables = env.environment()
+    joined = " && ".join(commands)
+    output = []
+    for command in commands:
+        done = _run(env, ["/bin/sh", "-c", command], variables, cwd, timeout)
+        output.append(done.stdout)
+        if done.returncode != 0:
+            problem, hint = _explain(env, done, None)
+            return SmokeResult("failed", joined, 0.0, "".join(output), (), f"`{command}` {problem}", hint)
+    return SmokeResult("passed", joined, 0.0, "".join(output))
+
+
+def _import_all(env: TargetEnv, wheel: Path, cwd: Path, timeout: float) -> SmokeResult:
+    found = contents(wheel, env.python.ext_suffix)
+    if not found.names:
+        return SmokeResult("skipped", IMPORT_COMMAND, 0.0, problem="the wheel brings no module to import")
+    command = f"{IMPORT_COMMAND} {', '.join(found.names)}"
+    journal = cwd.parent / "journal"
+    argv, variables = env.command(
+        ["python", "-I", "-B", "-c", _IMPORTER, ",".join(found.names), str(journal)]
+    )
+    done = _run(env, argv, variables, cwd, timeout)
+    entries = [json.loads(line) for line in _lines(journal)]
+    imported = tuple(entry["name"] for entry in entries if entry["event"] == "done")
+    ended = any(entry["event"] == "end" for entry in entries)
+    failed = [entry for entry in entries if entry["event"] == "failed"]
+    for entry in entries:
+        if entry["event"] == "done":
+            env.ctx.log.detail(f"imported {entry['name']}")
+    if failed:
+        problem = f"importing `{failed[0]['name']}` raised {failed[0]['error']}"
+        hint = _import_hint(failed[0], wheel)
+        return SmokeResult("failed", command, 0.0, done.stdout, imported, problem, hint)
+    if ended and done.returncode == 0:
+        return SmokeResult("passed", command, 0.0, done.stdout, imported)
+    started = [entry["name"] for entry in entries if entry["event"] == "start"]
+    current = started[-1] if started and not ended else None
+    problem, advice = _explain(env, done, current)
+    return SmokeResult(
+        "failed", command, 0.0, done.stdout, imported, f"the target's Python {problem}", advice
+    )
+
+
+def _run(
+    env: TargetEnv, argv: Sequence[str], variables: dict[str, str], cwd: Path, timeout: float
+) -> proc.Completed:
+    return proc.run(
+        argv,
+        log=env.ctx.log,
+        env=variables,
+        cwd=cwd,
+        check=False,
+        timeout=timeout,
+        what="the smoke test",
+        hint="`--test-command` gives a quicker test, `--no-test` leaves it out",
+    )
+
+
+def _lines(journal: Path) -> Iterable[str]:
+    return journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else ()
+
+
+def _explain(env: TargetEnv, done: proc.Completed, module: str | None) -> tuple[str, str | None]:
+    """Say how a process of the target ended, and what can be done about it.
+
+    qemu-user ends itself by the signal that the target's program got, and says so; a shell in between turns
+    that into 128 + the number.
+    """
+    while_importing = f" while importing `{module}`" if module else ""
+    crash = _SIGNAL.search(done.stdout)
+    number = int(crash[1]) if crash else _signal_of(done.returncode)
+    if number is None:
+        return f"{proc.describe_exit(done.returncode)}{while_importing}", None
+    hint = "faulthandler's trace above names the Python lines; `xtool run` starts the same Python by hand"
+    if number == 4:
+        hint = (
+            f"the emulated CPU is {env.emulator.cpu}, the baseline of {env.target.name}: "
+            "build without `-mcpu` flags above it, or choose code at run time"
+        )
+    return f"{proc.describe_exit(-number)}{while_importing}", hint
+
+
+def _signal_of(returncode: int) -> int | None:
+    if returncode < 0:
+        return -returncode
+    return returncode - 128 if 128 < returncode < 160 else None
+
+
+def _import_hint(entry: dict[str, str | None], wheel: Path) -> str:
+    missing = entry.get("missing")
+    top = (missing or "").partition(".")[0]
+    own = contents(wheel, "").names
+    if missing and top not in {name.partition(".")[0] for name in own}:
+        return f"`{top}` is not among the wheel's requirements: add it there, or give `--test-requires {top}`"
+    return "`--test-command` gives another test, `--no-test` leaves it out"
