@@ -44,7 +44,7 @@ def clean_name(name: str, label: str) -> str:
         raise ArchiveError(
             f"{label}: a member has {'an absolute' if name else 'an empty'} name", facts=[name]
         )
-    if "\0" in name or "\n" in name or "\r" in name:
+    if any(character < " " or character == "\x7f" for character in name):
         raise ArchiveError(f"{label}: a control character in a member's name", facts=[repr(name)])
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
@@ -232,7 +232,7 @@ class Tree:
 
     def _add_link(self, path: str, member: Member, origin: str) -> None:
         target = member.target
-        if not target or "\0" in target or "\n" in target or len(target) > _LONGEST:
+        if not target or min(target) < " " or len(os.fsencode(target)) > _LONGEST:
             raise ArchiveError(f"{origin}: link `{path}` has no proper target", facts=[repr(target[:100])])
         if target.startswith("/"):
             if not self._rewrite:

@@ -51,9 +51,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The blocks of a stream, and the stream's flags (which kind of check each block ends with)."""
+    """The blocks of a stream, and its header, which tells the kind of check that each block ends with."""
 
-    flags: bytes
+    header: bytes
     blocks: tuple[Block, ...]
 
 
@@ -98,7 +98,7 @@ def find_blocks(fd: int, offset: int, size: int) -> Blocks | None:
         at += block.padded
     if len(blocks) < 2 or at + index_size + _EDGE != offset + size:
         return None
-    return Blocks(flags, tuple(blocks))
+    return Blocks(header, tuple(blocks))
 
 
 def decode_blocks(fd: int, found: Blocks, *, jobs: int, label: str) -> Generator[bytes, None, None]:
@@ -110,7 +110,7 @@ def decode_blocks(fd: int, found: Blocks, *, jobs: int, label: str) -> Generator
 
     def decode(block: Block) -> bytes:
         decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MEMORY)
-        parts = [_header(found.flags), os.pread(fd, block.padded, block.offset), _trailer(found.flags, block)]
+        parts = [found.header, os.pread(fd, block.padded, block.offset), _trailer(found.header[6:8], block)]
         try:
             content = decoder.decompress(b"".join(parts), block.size + 1)
         except lzma.LZMAError as error:
@@ -167,10 +167,6 @@ def _encoded(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _header(flags: bytes) -> bytes:
-    return b"\xfd7zXZ\0" + flags + struct.pack("<I", zlib.crc32(flags))
 
 
 def _trailer(flags: bytes, block: Block) -> bytes:
