@@ -215,7 +215,7 @@ def misspelt_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     strangers = [
         name for name in environ if name.startswith("XTOOL_") and name not in known and "_TEST_" not in name
     ]
-    near = ((name, _nearest(name, known)) for name in sorted(strangers))
+    near = ((name, _nearest(name, known, 0.9)) for name in sorted(strangers))
     return [(name, match) for name, match in near if match]
 
 
@@ -379,7 +379,7 @@ def _file_layer(table: Any, path: Path, where: str) -> Layer:
     return Layer(values)
 
 
-def _nearest(name: str, known: Any) -> str | None:
+def _nearest(name: str, known: Any, cutoff: float = 0.7) -> str | None:
     import difflib
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), None)
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from xtool.artifacts import Artifact
 from xtool.catalog import Catalog, Lock
-from xtool.errors import CatalogError
+from xtool.errors import CatalogError, StoreError
 from xtool.recipes import Recipe
-from xtool.store import Entry, Store, folder_size
+from xtool.store import Entry, Store, folder_size, is_cache, remove_tree
 from xtool.targets import Glibc, Host, Target, current_host, parse_glibc
 
 if TYPE_CHECKING:
@@ -218,6 +218,49 @@ def repair(ctx: Context, entries: Sequence[Entry]) -> None:
         again = [recipe for folder, recipe in one.recipes.items() if folder in folders]
         if again:
             installer.ensure(ctx, catalog, one.lock, again)
+
+
+def cache_sizes(ctx: Context) -> dict[str, int]:
+    """Bytes of the cache by what they are: components, downloads, partial, other."""
+    store = Store(ctx)
+    sizes = {
+        "components": folder_size(store.components),
+        "downloads": folder_size(store.downloads),
+        "partial": folder_size(store.root / "partial"),
+    }
+    return {**sizes, "other": folder_size(store.cache) - sum(sizes.values())}
+
+
+def clean(ctx: Context, *, only_downloads: bool = False) -> tuple[int, list[Path]]:
+    """Empty the cache; returns the bytes freed, and the components that are in use and stay.
+
+    Raises:
+        StoreError: the folder is not a cache of xtool's, or something cannot be removed.
+    """
+    from xtool.diskerrors import reported
+
+    store = Store(ctx)
+    if not store.cache.exists():
+        return 0, []
+    if not is_cache(store.cache):
+        raise StoreError(
+            f"{store.cache} is not a cache of xtool",
+            facts=["it has no CACHEDIR.TAG of xtool's"],
+            hint="mend XTOOL_CACHE_DIR or `--cache-dir`; xtool removes nothing that it did not make",
+            code="not-a-cache",
+        )
+    before = folder_size(store.cache)
+    kept = []
+    if not only_downloads:
+        store.sweep()
+        for entry in store.entries():
+            leftover = Leftover("component", _title(entry), entry.path, 0)
+            if not remove(ctx, leftover):
+                kept.append(entry.path)
+    with reported(store.cache, f"cannot clean {store.cache}"):
+        for name in ("downloads", "partial") if only_downloads else ("downloads", "partial", "state"):
+            remove_tree(store.root / name)
+    return before - folder_size(store.cache), kept
 
 
 def _title(entry: Entry) -> str:

@@ -229,20 +229,31 @@ def make_console(
         no_progress: draw no bars.
     """
     stream = sys.stderr
-    terminal = stream is not None and stream.isatty() and environ.get("TERM") != "dumb"
-    if color == "auto":
-        wanted = (terminal or bool(environ.get("FORCE_COLOR"))) and not environ.get("NO_COLOR")
-    else:
-        wanted = color == "always"
     # A CI service's log may be a terminal to look at, but nobody watches bars there.
-    watched = terminal and environ.get("CI", "").lower() in ("", "0", "false")
+    watched = _is_terminal(stream, environ) and environ.get("CI", "").lower() in ("", "0", "false")
     return Console(
         stream,
         verbosity=verbosity,
-        color=wanted,
+        color=wants_color(stream, environ, color),
         bars=watched and not no_progress,
         github=environ.get("GITHUB_ACTIONS") == "true",
     )
+
+
+def wants_color(stream: TextIO | None, environ: Mapping[str, str], choice: str) -> bool:
+    """Whether what goes to a stream is coloured: as chosen, or with `auto`, on a terminal that can.
+
+    See no-color.org and force-color.org for the variables.
+    """
+    if choice != "auto":
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    return _is_terminal(stream, environ) or bool(environ.get("FORCE_COLOR"))
+
+
+def _is_terminal(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+    return stream is not None and stream.isatty() and environ.get("TERM") != "dumb"
 
 
 def document(

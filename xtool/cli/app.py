@@ -15,9 +15,9 @@ from types import FrameType
 import click
 
 from xtool import __version__, config
-from xtool.cli.base import CONTEXT_SETTINGS, Invocation, Result, Session, common_options
+from xtool.cli.base import CONTEXT_SETTINGS, Group, Invocation, Result, Session, common_options
 from xtool.errors import Interrupted, StoreError, UsageError, XtoolError
-from xtool.output import document, make_console, write_result
+from xtool.output import document, make_console, wants_color, write_result
 
 VERBS = {
     "setup": "Download and install what builds for a target need.",
@@ -53,7 +53,7 @@ _DISK_ERRORS = frozenset(
 """What a disk, and not a bug of xtool, says."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports a verb's module when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -71,31 +71,11 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"xtool.cli.{cmd_name}").command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, or say which one may have been meant."""
-        if args and not args[0].startswith("-") and args[0] not in VERBS:
-            raise unknown_command(args[0], VERBS, "xtool")
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without loading them."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
-
-
-def unknown_command(name: str, known: Mapping[str, object], program: str) -> UsageError:
-    """The error for a mistyped command."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return UsageError(
-        f"there is no command `{program} {name}`",
-        hint=f"did you mean `{program} {close[0]}`?" if close else f"`{program} --help` lists the commands",
-        code="unknown-command",
-    )
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -183,7 +163,8 @@ def execute(invocation: Invocation, project: Path, body: Callable[[Session], Res
         for name, near in config.misspelt_variables(invocation.environ):
             console.warning(f"{name} is not a variable of xtool", hint=f"did you mean {near}?")
         ctx = Context(merged.settings(), console, invocation.environ)
-        result = body(Session(ctx, merged, console, invocation.json))
+        color = wants_color(sys.stdout, invocation.environ, merged.value("color", "auto"))
+        result = body(Session(ctx, merged, console, invocation.json, color=color))
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:

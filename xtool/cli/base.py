@@ -82,12 +82,14 @@ class Session:
         config: every layer of configuration, for options that are not settings.
         console: the log, with what only the command line may say.
         json: whether the result is a JSON document.
+        color: whether results for people may be coloured.
     """
 
     ctx: Context
     config: Config
     console: Console
     json: bool
+    color: bool = False
 
     def value(self, name: str, default: Any = None) -> Any:
         """What was set for an option, wherever it was set."""
@@ -169,6 +171,33 @@ def unique(items: Sequence[str]) -> tuple[str, ...]:
 
 
 Body = Callable[..., Result]
+
+
+class Group(click.Group):
+    """A group of commands that says which one a mistyped name may have meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            from difflib import get_close_matches
+
+            from xtool.errors import UsageError
+
+            path = ctx.command_path
+            close = get_close_matches(args[0], known, n=1, cutoff=0.5)
+            raise UsageError(
+                f"there is no command `{path} {args[0]}`",
+                hint=f"did you mean `{path} {close[0]}`?" if close else f"`{path} --help` lists the commands",
+                code="unknown-command",
+            )
+        return super().resolve_command(ctx, args)
 
 
 def remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 def _inspect(session: Session, files: tuple[str, ...]) -> Result:
-    del session
     from xtool.errors import UsageError, XtoolError
     from xtool.wheel import report
 
@@ -33,7 +32,7 @@ def _inspect(session: Session, files: tuple[str, ...]) -> Result:
             errors.append(error)
             continue
         found.append(result.as_data())
-        texts.append(result.as_text())
+        texts.append(result.as_text(color=session.color))
     return Result(
         {"files": found}, text="\n\n".join(texts), errors=tuple(errors), partial=bool(found and errors)
     )

@@ -1,0 +1,115 @@
+"""`xtool cache`: where the cache is, how large, its key; moving and cleaning it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from xtool.cli.base import CONTEXT_SETTINGS, Group, Result, Session, common_options, unique, verb
+
+
+def _dir(session: Session) -> Result:
+    path = session.ctx.settings.cache_dir
+    return Result({"path": path, "exists": path.is_dir()}, text=str(path))
+
+
+def _size(session: Session) -> Result:
+    from xtool.housekeeping import cache_sizes
+    from xtool.text import format_bytes, table
+
+    sizes = cache_sizes(session.ctx)
+    total = sum(sizes.values())
+    rows = [[name, format_bytes(size)] for name, size in (*sizes.items(), ("total", total))]
+    return Result({"path": session.ctx.settings.cache_dir, **sizes, "total": total}, text=table(rows))
+
+
+def _key(session: Session, targets: tuple[str, ...]) -> Result:
+    from xtool.cachefile import cache_key
+    from xtool.catalog import Catalog
+
+    catalog = Catalog(session.ctx.settings.toolchains_dir)
+    names = unique(targets) or unique(session.value("target", ())) or tuple(catalog.targets)
+    key = cache_key(session.ctx, catalog, [catalog.target(name) for name in names])
+    return Result({"key": key}, text=key)
+
+
+def _export(session: Session, file: str) -> Result:
+    from xtool.cachefile import export_cache
+    from xtool.text import format_bytes
+
+    path = Path(file).absolute()
+    export_cache(session.ctx, path)
+    size = path.stat().st_size
+    session.console.info(f"wrote {path} ({format_bytes(size)})")
+    return Result({"path": path, "size": size})
+
+
+def _import(session: Session, file: str) -> Result:
+    from xtool.cachefile import import_cache
+    from xtool.errors import UsageError
+    from xtool.store import Store
+
+    path = Path(file).absolute()
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", hint="name a file that `xtool cache export` wrote")
+    import_cache(session.ctx, path)
+    titles = [entry.manifest.title for entry in Store(session.ctx).entries() if entry.manifest]
+    session.console.info(f"{len(titles)} components are in {session.ctx.settings.cache_dir}")
+    return Result({"path": session.ctx.settings.cache_dir, "components": titles})
+
+
+def _clean(session: Session, downloads: bool) -> Result:
+    from xtool import housekeeping
+    from xtool.text import format_bytes
+
+    freed, kept = housekeeping.clean(session.ctx, only_downloads=downloads)
+    session.console.info(f"freed {format_bytes(freed)}")
+    return Result({"freed": freed, "kept_in_use": kept})
+
+
+command = Group(
+    "cache",
+    help="Show, move or clean the cache.",
+    params=common_options(),
+    context_settings=CONTEXT_SETTINGS,
+    commands=[
+        verb(_dir, name="dir", help="Print the cache's folder.", example="xtool cache dir"),
+        verb(_size, name="size", help="Print how large the cache is.", example="xtool cache size"),
+        verb(
+            _key,
+            name="key",
+            help=(
+                "Print a key for a CI service's cache: it changes exactly when what a set-up makes changes "
+                "(host, targets, locks, format of the store)."
+            ),
+            example="xtool cache key ppc64le",
+            params=[click.Argument(["targets"], nargs=-1, metavar="[TARGET]...")],
+        ),
+        verb(
+            _export,
+            name="export",
+            help="Write what is installed into one archive; equal content gives equal bytes.",
+            example="xtool cache export xtool-cache.tar.zst",
+            params=[click.Argument(["file"], metavar="FILE")],
+        ),
+        verb(
+            _import,
+            name="import",
+            help="Install from an archive that `xtool cache export` wrote; the cache may lie elsewhere now.",
+            example="xtool cache import xtool-cache.tar.zst",
+            params=[click.Argument(["file"], metavar="FILE")],
+        ),
+        verb(
+            _clean,
+            name="clean",
+            help="Empty the cache. What is in use stays.",
+            example="xtool cache clean\nxtool cache clean --downloads",
+            params=[
+                click.Option(
+                    ["--downloads"], is_flag=True, help="Remove downloads only, keep what is installed."
+                )
+            ],
+        ),
+    ],
+)
