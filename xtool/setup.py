@@ -1,6 +1,7 @@
 """Setting a target up: from what was asked for to installed components, and from those to a `Kit`.
 
-The plan is a list of recipes; `xtool.installer` makes what is missing of it. Nothing here downloads or unpacks.
+The plan is a list of recipes; `xtool.installer` makes what is missing of it. Nothing here downloads or
+unpacks.
 """
 
 from __future__ import annotations

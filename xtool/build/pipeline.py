@@ -1,0 +1,238 @@
+"""From a source to tested wheels: the steps of `xtool build`, in order, each timed.
+
+A wheel reaches the output folder only when it was judged, repaired and has passed its smoke test; what failed
+leaves nothing there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xtool.context import Context
+from xtool.errors import StoreError
+from xtool.kit import Kit
+from xtool.setup import Request, ensure_kit
+from xtool.targets import format_glibc
+
+if TYPE_CHECKING:
+    from xtool.build.smoke import SmokeResult
+    from xtool.build.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What a user wants built.
+
+    Args:
+        source: a folder, an sdist file or a requirement.
+        setup: target, Pythons, floor.
+        outdir: where finished wheels go.
+        test_commands: commands that test the wheel in its target environment; empty for the import test.
+        test_requires: requirements of the tests.
+        test: whether to smoke-test at all.
+        jobs: how many compilers may run at once.
+        config_settings: PEP 517 config settings for the back end.
+    """
+
+    source: str
+    setup: Request
+    outdir: Path
+    test_commands: tuple[str, ...] = ()
+    test_requires: tuple[str, ...] = ()
+    test: bool = True
+    jobs: int = 1
+    config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltWheel:
+    """One finished wheel.
+
+    Args:
+        path: the wheel.
+        target: target name.
+        python: `X.Y`.
+        platform_tag: the platform part of its name, as earned.
+        glibc_required: the glibc that its symbols need, or None for a wheel without machine code.
+        smoke: status, command and seconds of its smoke test.
+        timings: seconds per step.
+        warnings: what was found and is no error.
+    """
+
+    path: Path
+    target: str
+    python: str
+    platform_tag: str
+    glibc_required: str | None
+    smoke: Mapping[str, Any]
+    timings: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+
+    def as_data(self) -> dict[str, Any]:
+        """The wheel as plain data for JSON output."""
+        return {**asdict(self), "path": str(self.path), "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """All wheels of one build."""
+
+    wheels: tuple[BuiltWheel, ...]
+
+    def as_data(self) -> dict[str, Any]:
+        """The report as plain data for JSON output."""
+        return {"wheels": [wheel.as_data() for wheel in self.wheels]}
+
+
+class _Clock:
+    """Seconds per step, in the order in which the steps ran."""
+
+    def __init__(self, before: Mapping[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = dict(before or {})
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[step] = round(self.seconds.get(step, 0.0) + time.monotonic() - started, 3)
+
+
+def build(ctx: Context, request: BuildRequest) -> BuildReport:
+    """Build, judge, repair and test a wheel for each Python that was asked for.
+
+    Raises:
+        CommandFailed: the build or a test failed.
+        WheelRejected: the wheel is not what was asked for.
+    """
+    from xtool.build import source as sources
+
+    clock = _Clock()
+    with clock("setup"):
+        kit = ensure_kit(ctx, request.setup)
+    with tempfile.TemporaryDirectory(prefix="xtool-build-", ignore_cleanup_errors=True) as folder:
+        work = Path(folder)
+        with clock("source"):
+            source = sources.obtain(ctx, request.source, work / "source", python=request.setup.versions[0])
+        wheels = []
+        for version in request.setup.versions:
+            place = work / version
+            place.mkdir()
+            wheels.append(_build_one(ctx, kit, request, source, version, place, clock.seconds))
+    return BuildReport(tuple(wheels))
+
+
+def _build_one(
+    ctx: Context,
+    kit: Kit,
+    request: BuildRequest,
+    source: Source,
+    version: str,
+    place: Path,
+    shared: Mapping[str, float],
+) -> BuiltWheel:
+    from xtool.build import frontend
+    from xtool.wheel.judge import judge
+    from xtool.wheel.repair import repair
+
+    clock = _Clock(shared)
+    label = f"{source.label} for {kit.target.name}, Python {version}"
+    with ctx.log.step(f"building {label}"), clock("build"):
+        raw = frontend.build_wheel(
+            ctx,
+            kit,
+            version,
+            source,
+            workdir=place,
+            jobs=request.jobs,
+            config_settings=request.config_settings,
+        )
+    libraries = (kit.toolchain.path / kit.target.triplet / "lib",)
+    with clock("judge"):
+        asked = partial(
+            judge,
+            target=kit.target,
+            python=version,
+            glibc=kit.sysroot.glibc,
+            sysroot_exports=kit.sysroot.exports,
+        )
+        asked(raw.path, trace=raw.trace, library_dirs=libraries).require()
+        wheel = repair(
+            ctx,
+            raw.path,
+            target=kit.target,
+            glibc=kit.sysroot.glibc,
+            library_dirs=libraries,
+            outdir=place / "repaired",
+            strip=kit.toolchain.tool("strip"),
+        )
+        verdict = asked(wheel)
+        verdict.require()
+    for finding in verdict.warnings:
+        ctx.log.warning(str(finding), hint=finding.cure)
+    with clock("smoke"):
+        smoke = _smoke(ctx, kit, request, source, version, wheel)
+    return BuiltWheel(
+        path=_deliver(wheel, request.outdir),
+        target=kit.target.name,
+        python=version,
+        platform_tag=wheel.stem.split("-")[-1],
+        glibc_required=format_glibc(verdict.glibc_required) if verdict.glibc_required else None,
+        smoke={"status": smoke.status, "command": smoke.command, "seconds": smoke.seconds},
+        timings=clock.seconds,
+        warnings=tuple(str(finding) for finding in verdict.warnings),
+    )
+
+
+def _smoke(
+    ctx: Context, kit: Kit, request: BuildRequest, source: Source, version: str, wheel: Path
+) -> SmokeResult:
+    """Test the wheel for the target.
+
+    Raises:
+        CommandFailed: the test failed.
+    """
+    from xtool.build.smoke import SmokeResult, smoke_test
+
+    if not request.test:
+        return SmokeResult("skipped", "", 0.0)
+    with ctx.log.step(f"testing {wheel.name} under {kit.emulator.executable.name}"):
+        result = smoke_test(
+            ctx,
+            kit,
+            version,
+            wheel,
+            test_command=request.test_commands,
+            test_requires=request.test_requires,
+            project=source.path,
+            wheel_dirs=(request.outdir,) if request.outdir.is_dir() else (),
+        )
+        result.raise_for_failure(wheel)
+    return result
+
+
+def _deliver(wheel: Path, outdir: Path) -> Path:
+    """Put a finished wheel into the output folder, whole or not at all."""
+    final = outdir / wheel.name
+    try:
+        outdir.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".xtool-", dir=outdir)
+        os.close(handle)
+        shutil.copyfile(wheel, temporary)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(final)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {final}: {error.strerror}", hint="choose another folder with `--outdir`"
+        ) from error
+    return final
