@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from xtool.targetenv import TargetEnv
 
-_NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?[^\s,]+)? has no (?:usable )?wheels")
-_NOT_FOUND = re.compile(r"[Bb]ecause ([A-Za-z0-9][\w.-]*) was not found")
+_NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
+_UNKNOWN = re.compile(
+    r"([A-Za-z0-9][\w.-]*) was not found in the (?:package registry|provided package locations)"
+)
+_SHOWN_LINES = 16
 _NETWORK_SIGNS = ("error sending request", "Failed to fetch", "Could not connect", "dns error")
 
 
@@ -149,26 +152,14 @@ def _unpack(env: TargetEnv, wheel: Path) -> None:
 
 
 def _install_with_uv(env: TargetEnv, wheels: Sequence[Path], requirements: Sequence[str]) -> None:
-    from uv import find_uv_bin
-
     from xtool import index
-    from xtool.targetenv import clean_environment
 
-    settings = env.ctx.settings
-    argv: list[str | Path] = [
-        *(find_uv_bin(), "pip", "install", "--python", env.interpreter, "--only-binary", ":all:"),
-        *("--no-progress", "--color", "never", "--link-mode", "copy"),
-    ]
-    if settings.offline:
-        argv.append("--offline")
+    argv: list[str | Path] = [*index.uv_command(env.ctx), "pip", "install", "--python", env.interpreter]
+    argv += ["--only-binary", ":all:", "--link-mode", "copy"]
     for folder in env.wheel_dirs:
-        argv += ["--find-links", folder]
-    argv += [*wheels, *requirements]
-    variables = {
-        **clean_environment(env.ctx.environ),
-        **index.uv_environment(env.ctx),
-        "UV_PYTHON_DOWNLOADS": "never",
-    }
+        argv += ["--find-links", folder.absolute()]
+    argv += [*(wheel.absolute() for wheel in wheels), *requirements]
+    variables = index.uv_environment(env.ctx)
     done = proc.run(argv, log=env.ctx.log, env=variables, cwd=env.path, check=False)
     if done.returncode != 0:
         raise _explain(env, wheels, requirements, done)
@@ -179,15 +170,26 @@ def _explain(
 ) -> Exception:
     """Say in the user's words why uv could not install something."""
     wanted = ", ".join([wheel.name for wheel in wheels] + [shlex.quote(text) for text in requirements])
-    facts = [f"to install: {wanted}", *done.stdout.strip().splitlines()[-20:]]
-    missing = _NO_WHEEL.search(" ".join(done.stdout.split())) or _NOT_FOUND.search(done.stdout)
-    name = missing[1] if missing else None
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    if len(lines) > _SHOWN_LINES:
+        half = _SHOWN_LINES // 2
+        lines = [*lines[:half], f"... {len(lines) - _SHOWN_LINES} more lines", *lines[-half:]]
+    facts = [f"to install: {wanted}", *lines]
+    unknown, missing = _UNKNOWN.search(done.stdout), _NO_WHEEL.search(done.stdout)
+    name = missing[1] if missing else unknown[1] if unknown else None
     build = f"xtool build {name} --target {env.target.name} --python {env.python.version}"
     if env.ctx.settings.offline:
         return OfflineError(
             f"{name or 'a requirement'} is not in uv's cache and `--offline` forbids fetching it",
             facts=facts,
             hint="run once without `--offline`, or with `--no-test`",
+        )
+    if unknown:
+        return CommandFailed(
+            f"the package index has no {unknown[1]}",
+            facts=facts,
+            hint="check the name, and XTOOL_INDEX_URL; `--with` and `--outdir` take wheels made before",
+            code="no-such-package",
         )
     if name:
         return CommandFailed(

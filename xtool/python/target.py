@@ -14,7 +14,7 @@ import os
 import posixpath
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +29,14 @@ from xtool.targets import Target, current_host, format_glibc, parse_glibc
 
 FACTS = Path("share") / "xtool" / "python.json"
 """Where a target root says what it is, below the root."""
+
+DESKTOP_SONAMES = frozenset(
+    {
+        *("libglib-2.0.so.0", "libgobject-2.0.so.0", "libgthread-2.0.so.0"),
+        *("libX11.so.6", "libXext.so.6", "libXrender.so.1", "libICE.so.6", "libSM.so.6", "libGL.so.1"),
+    }
+)
+"""What manylinux policies allow outside a wheel (auditwheel's `manylinux-policy.json`) and few wheels need."""
 
 _REVISION = 1
 
@@ -133,6 +141,11 @@ def desktop_recipe(target: Target, lock: Lock, version: str) -> Recipe:
         artifacts=artifacts,
         assemble=assemble,
     )
+
+
+def needs_desktop(sonames: Iterable[str]) -> bool:
+    """Whether libraries that a wheel needs are in the desktop component, not in every target root."""
+    return not DESKTOP_SONAMES.isdisjoint(sonames)
 
 
 def desktop_library_dirs(path: Path, target: Target) -> tuple[Path, ...]:
