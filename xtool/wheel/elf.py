@@ -112,7 +112,7 @@ class ElfFacts:
 
     @cached_property
     def init_functions(self) -> tuple[str, ...]:
-        """Entry points of an extension module: `PyInit_*`, `PyInitU_*` (PEP 489), `PyModExport_*` (PEP 793)."""
+        """Entry points of an extension module: `PyInit*` (PEP 489), `PyModExport*` (PEP 793)."""
         return tuple(e.name for e in self.exports if e.name.startswith(("PyInit", "PyModExport")))
 
     @cached_property

@@ -1,8 +1,8 @@
 """The reader behind `xtool.wheel.elf`.
 
-Headers are read with pyelftools; symbols and versions come from the dynamic segment alone, as the loader reads
-them, so that stripped files tell as much as others. Every count and offset of the file is checked against its
-size before it is believed: a wheel from anywhere may be inspected.
+Headers are read with pyelftools; symbols and versions come from the dynamic segment alone, as the loader
+reads them, so that stripped files tell as much as others. Every count and offset of the file is checked
+against its size before it is believed: a wheel from anywhere may be inspected.
 """
 
 from __future__ import annotations
@@ -309,10 +309,10 @@ class Reader:
                 compilers = tuple(dict.fromkeys(part for part in text.split("\0") if part))
             debug = debug or name.startswith((".debug_", ".zdebug_"))
             coverage = coverage or name.startswith("__llvm_prf")
-        # libgcov is static and its symbols are hidden, so that a stripped file shows them nowhere; what remains
-        # is the names of its environment variable and of the files that it writes.
-        if not coverage and self.data.find(b"GCOV_PREFIX\0") >= 0:
-            coverage = self.data.find(b".gcda\0") >= 0
+        # libgcov is static and its symbols are hidden: of a stripped file's, only the names of its variable
+        # and of the files that it writes remain. A map searches from where it was last read unless told else.
+        if not coverage and self.data.find(b"GCOV_PREFIX\0", 0) >= 0:
+            coverage = self.data.find(b".gcda\0", 0) >= 0
         return compilers, debug, coverage
 
     def _named_sections(self) -> Iterator[tuple[Any, str]]:

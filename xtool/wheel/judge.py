@@ -63,8 +63,8 @@ def judge(
         glibc: the floor that was asked for.
         sysroot_exports: JSON file of what the floor's libraries export (`Sysroot.exports`), or None.
         trace: what the compilers opened, or None.
-        library_dirs: for a wheel that `repair` will still mend, the folders that it takes libraries from; None
-            for a finished one.
+        library_dirs: for a wheel that `repair` will still mend, the folders it takes libraries from;
+            None for a finished one.
 
     Raises:
         UsageError: the file is absent or not named as a wheel, or no policy covers the floor.
@@ -263,7 +263,7 @@ def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
             yield error(
                 "tag-machine",
                 f"its tag `{platform}` is not for {expected.machine.name}",
-                cure="the build took the platform of the Python that ran it; `_PYTHON_HOST_PLATFORM` tells it another",
+                cure="the build took the platform of the Python that ran it, not `_PYTHON_HOST_PLATFORM`",
             )
     if expected.python is None:
         return

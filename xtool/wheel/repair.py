@@ -1,4 +1,4 @@
-"""Making a built wheel fit to publish: stripped, self-contained, under its floor's tag, the same byte for byte.
+"""Making a built wheel fit to publish: stripped, self-contained, tagged, reproducible.
 
 Libraries that a system need not have are grafted by auditwheel, in a process of its own: it changes the
 working directory and reads the environment, which a library must not do to its callers. A wheel that needs

@@ -27,7 +27,7 @@ class Floor:
     Args:
         glibc: its glibc.
         policies: the machine's policies.
-        exports: SONAME -> `symbol@version` of each library of the floor; empty where only the policy is known.
+        exports: SONAME -> `symbol@version` of each library of the floor; empty where unknown.
     """
 
     glibc: Glibc
