@@ -1,0 +1,135 @@
+"""The isolated environment that a build back end runs in: native, on the build Python, filled by uv.
+
+Nothing of the cross environment is set while it is filled. What is installed here runs in the build; what the
+target needs comes from the cross environment.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xtool import index, proc
+from xtool.context import Context
+from xtool.errors import CommandFailed, NetworkError
+from xtool.kit import BuildPython
+
+SHIM_MODULE = "_xtool_machine_shim"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEnvironment:
+    """A virtual environment for a back end.
+
+    Args:
+        path: its folder.
+        python: its interpreter.
+    """
+
+    path: Path
+    python: Path
+
+    @property
+    def bindir(self) -> Path:
+        """Folder of its commands."""
+        return self.path / "bin"
+
+    @property
+    def site_packages(self) -> Path:
+        """Folder of its packages."""
+        return next((self.path / "lib").glob("python3*")) / "site-packages"
+
+    def install(self, ctx: Context, requirements: Sequence[str], *, project: Path | None = None) -> None:
+        """Install build requirements for the build Python.
+
+        Args:
+            ctx: settings, log, environment.
+            requirements: PEP 508 requirements; nothing happens when there are none.
+            project: folder whose uv settings hold, where the user's own project is built.
+
+        Raises:
+            NetworkError: they cannot be fetched.
+            CommandFailed: they cannot be installed.
+        """
+        if not requirements:
+            return
+        constraint = ctx.environ.get("XTOOL_BUILD_CONSTRAINT") or ctx.environ.get("PIP_BUILD_CONSTRAINT")
+        argv = [
+            *index.uv_command(ctx),
+            *("pip", "install", "--quiet", "--python", str(self.python)),
+            *(["--constraint", constraint] if constraint else []),
+            # `--` keeps a requirement that begins with a dash from being taken for an option.
+            "--",
+            *requirements,
+        ]
+        done = proc.run(
+            argv, log=ctx.log, env=index.uv_environment(ctx), cwd=project or self.path, check=False
+        )
+        if done.returncode == 0:
+            return
+        facts = [f"requirements: {', '.join(requirements)}", *done.stdout.splitlines()[-40:]]
+        if _NETWORK.search(done.stdout):
+            raise NetworkError(
+                "cannot fetch the build requirements",
+                facts=facts,
+                hint="the build requirements are fetched from the package index; look at the network and at "
+                "XTOOL_INDEX_URL, or run once without `--offline`",
+            )
+        raise CommandFailed(
+            "cannot install the build requirements",
+            facts=facts,
+            hint="XTOOL_BUILD_CONSTRAINT may name a file of constraints for them",
+            code="build-requirements",
+        )
+
+
+_NETWORK = re.compile(
+    r"network was disabled|Failed to fetch|error sending request|dns error|Could not connect|timed out",
+    re.IGNORECASE,
+)
+
+
+def create(ctx: Context, python: BuildPython, folder: Path) -> BuildEnvironment:
+    """Make an empty environment with the machine shim in it.
+
+    Args:
+        ctx: settings, log, environment.
+        python: the interpreter that runs the back end.
+        folder: where it goes; must not exist.
+
+    Raises:
+        CommandFailed: uv cannot make it.
+    """
+    argv = [
+        *index.uv_command(ctx),
+        "venv",
+        "--quiet",
+        "--no-project",
+        "--python",
+        str(python.executable),
+        str(folder),
+    ]
+    proc.run(
+        argv,
+        log=ctx.log,
+        env=index.uv_environment(ctx),
+        cwd=folder.parent,
+        what=f"making an environment of Python {python.version}",
+        hint=f"`{python.executable} -c 'import venv, ssl'` must work",
+    )
+    environment = BuildEnvironment(folder, folder / "bin" / "python")
+    install_shim(environment.site_packages)
+    return environment
+
+
+def install_shim(site_packages: Path) -> None:
+    """Put the machine shim where every start of the interpreter finds it."""
+    from xtool.crossenv import machine_shim
+
+    shutil.copyfile(machine_shim.__file__, site_packages / f"{SHIM_MODULE}.py")
+    # The test is in the .pth so that processes outside a build do not even import the module.
+    line = f"import os; 'XTOOL_CROSS_MACHINE' in os.environ and __import__('{SHIM_MODULE}')\n"
+    (site_packages / f"{SHIM_MODULE}.pth").write_text(line, encoding="utf-8")

@@ -1,0 +1,131 @@
+"""What the output of a failed build says, and what can be done about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xtool.crossenv.trace import BuildTrace
+    from xtool.kit import Kit
+
+_TAIL = 40
+_BEFORE_ERROR = 2
+_AFTER_ERROR = 4
+_ERRORS_SHOWN = 4
+
+_ERROR_LINE = re.compile(
+    r"(?:^|: )(?:fatal )?error:|undefined reference|cannot find -l|^\w*(?:Error|Exception)\b.*:"
+    r"|No such file or directory|command not found",
+    re.IGNORECASE,
+)
+
+
+def excerpt(output: str) -> list[str]:
+    """The lines of a failed build's output that are worth showing: the first errors, and the end."""
+    lines = output.splitlines()
+    if len(lines) <= _TAIL:
+        return lines
+    start = len(lines) - _TAIL
+    shown: list[str] = []
+    last = -1
+    found = 0
+    for number, line in enumerate(lines[:start]):
+        if found == _ERRORS_SHOWN:
+            break
+        if _ERROR_LINE.search(line) and number > last:
+            first = max(last + 1, number - _BEFORE_ERROR)
+            last = min(number + _AFTER_ERROR, start - 1)
+            shown += ["...", *lines[first : last + 1]]
+            found += 1
+    return [*shown, f"... {start} lines before the end; `-v` shows all", *lines[start:]]
+
+
+def find(output: str, kit: Kit, trace: BuildTrace) -> str | None:
+    """The first hint whose pattern the output of a failed build has."""
+    for refused in trace.refused:
+        return f"the project links this machine's {refused}; give it the target's with XTOOL_LDFLAGS"
+    for pattern, say in _HINTS:
+        match = re.search(pattern, output, re.MULTILINE)
+        if match:
+            return say(match, kit)
+    return None
+
+
+def _python_h(match: re.Match[str], kit: Kit) -> str:
+    del match
+    return (
+        "the project looks for Python's headers by itself; it should take them from "
+        f'`sysconfig.get_path("include")`, which names those of {kit.target.name}'
+    )
+
+
+def _missing_header(match: re.Match[str], kit: Kit) -> str:
+    return (
+        f"`{match[1]}` is not in the {kit.target.name} sysroot, which has the C library only: point to a "
+        "build of that library for the target with XTOOL_CFLAGS=-I... and XTOOL_LDFLAGS=-L..., or let the "
+        "project use its bundled copy"
+    )
+
+
+def _missing_library(match: re.Match[str], kit: Kit) -> str:
+    return (
+        f"there is no library `{match[1]}` in the {kit.target.name} sysroot, which has the C library only: "
+        "point to a build of it for the target with XTOOL_LDFLAGS=-L..., or let the project use its bundled "
+        "copy"
+    )
+
+
+def _bad_option(match: re.Match[str], kit: Kit) -> str:
+    return (
+        f"`{match[1]}` is not an option of the compiler for {kit.target.name}: the project decides by "
+        "something else than `platform.machine()` which processor it builds for; look for a variable of its "
+        "own that turns this off"
+    )
+
+
+def _foreign_binary(match: re.Match[str], kit: Kit) -> str:
+    del match
+    return (
+        f"the build tried to run a program that it had compiled for {kit.target.name}; such a helper must be "
+        "compiled with CC_FOR_BUILD"
+    )
+
+
+def _scm(match: re.Match[str], kit: Kit) -> str:
+    del match, kit
+    return "the version comes from the version control system; set SETUPTOOLS_SCM_PRETEND_VERSION"
+
+
+def _module(match: re.Match[str], kit: Kit) -> str:
+    del kit
+    return (
+        f"`{match[1]}` is imported by the build but not named in `[build-system] requires` of pyproject.toml"
+    )
+
+
+def _new_symbol(match: re.Match[str], kit: Kit) -> str:
+    from xtool.targets import format_glibc
+
+    floor = format_glibc(kit.sysroot.glibc)
+    return (
+        f"`{match[1]}` does not exist at the floor, glibc {floor}, unless it is the project's own; "
+        "`--glibc` takes a higher one"
+    )
+
+
+_QUOTE = "[`'\"\u2018\u2019]"
+"""GCC's quotes, whatever the locale."""
+
+_HINTS: tuple[tuple[str, Callable[[re.Match[str], Kit], str]], ...] = (
+    (r"fatal error: (?:Python|pyconfig)\.h: No such file", _python_h),
+    (r"fatal error: ([^:\s]+): No such file or directory", _missing_header),
+    (r"cannot find -l:?([^\s:]+)", _missing_library),
+    (rf"unrecognized (?:command[- ]line )?option {_QUOTE}?(-[\w=+.-]+)", _bad_option),
+    (rf"(?:bad value .* for|argument to) {_QUOTE}?(-m[\w=+.-]+)", _bad_option),
+    (r"Exec format error|cannot execute binary file", _foreign_binary),
+    (r"setuptools-scm was unable to detect version|LookupError: .*setuptools.scm", _scm),
+    (r"^ModuleNotFoundError: No module named '([^']+)'", _module),
+    (rf"undefined reference to {_QUOTE}([^`'\u2019]+)", _new_symbol),
+)
