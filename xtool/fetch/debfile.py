@@ -80,7 +80,7 @@ class _Member(io.RawIOBase):
         return len(data)
 
 
-def _openers() -> Mapping[str, Callable[[io.BufferedReader], _Readable]]:
+def _openers() -> Mapping[str, Callable[[IO[bytes]], _Readable]]:
     import zstandard
 
     return {

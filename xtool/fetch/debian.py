@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from xtool.artifacts import Artifact
 from xtool.catalog import Archive, Catalog, Lock, SuiteEvidence
@@ -108,25 +109,26 @@ class Chain:
                 what, "", "", found.archive.name, suite, path, file.size, file.sha256, file.size
             )
             try:
-                files = fetch_from(
-                    self._ctx, [artifact], lambda _a: [found.mirror], downloads=default_downloads(self._ctx)
-                )
+                return self._download(artifact, found.mirror)
             except Vanished:
                 if path == paths[-1]:
                     raise
-                continue
+        raise AssertionError("the last path returns or raises")
+
+    def _download(self, artifact: Artifact, mirror: Mirror) -> bytes:
+        # An index is read once and may change within hours: it has no place among the cache's downloads.
+        with TemporaryDirectory(prefix="xtool-index-") as folder:
+            try:
+                downloads = Path(folder) / "downloads"
+                files = fetch_from(self._ctx, [artifact], lambda _a: [mirror], downloads=downloads)
             except IntegrityError as error:
                 raise IntegrityError(
-                    f"{path} is not the index that the signed release lists",
+                    f"{artifact.path} is not the index that the signed release lists",
                     facts=error.facts,
                     hint="the mirror is half updated: try again later, or one that has by-hash folders",
                     code="index-mismatch",
                 ) from error
-            index = files[file.sha256].path
-            data = index.read_bytes()
-            index.unlink(missing_ok=True)
-            return data
-        raise AssertionError("the last path returns or raises")
+            return files[artifact.sha256].path.read_bytes()
 
     def _suite(self, suite: str) -> _Suite:
         if suite not in self._suites:

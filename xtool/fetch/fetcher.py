@@ -49,7 +49,7 @@ class Vanished(NetworkError):
         super().__init__(
             f"{names} {'has' if len(artifacts) == 1 else 'have'} left every mirror",
             facts=facts,
-            hint="without `--frozen` the suite's current version is taken; a newer xtool may lock newer ones",
+            hint="without `--frozen` the suite's current version is taken; a newer xtool has newer locks",
         )
         self.artifacts = tuple(artifacts)
 
@@ -260,7 +260,7 @@ class _Job:
                         self.ctx.log.warning(_stale_warning(artifact, failed))
                     return checked
                 failed.append((mirror, error))
-                self.ctx.log.detail(f"{mirror.url(artifact.path)}: {error.reason}")
+                self.ctx.log.detail(f"{redact(mirror.url(artifact.path))}: {error.reason}")
         finally:
             partial.close()
         raise _failure(artifact, failed)
@@ -343,7 +343,7 @@ def _offline(
     return OfflineError(
         f"{files} not in the cache, and `--offline` forbids fetching ({total})",
         facts=facts,
-        hint="run once without `--offline`, `xtool cache import` a cache, or put each file where its line says",
+        hint="run once without `--offline`, `xtool cache import` a cache, or put each file in its place",
     )
 
 
