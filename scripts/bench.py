@@ -5,8 +5,8 @@
     scripts/bench.py start warm       some of it: start warm cold import build compile
     scripts/bench.py --rounds 5       more rounds; the median counts
 
-Machines are noisy, so a figure here is never seconds alone: two ways of doing the same thing take turns, and the ratio of
-their medians is what the documents quote.
+Machines are noisy, so a figure here is never seconds alone: two ways of doing the same thing take turns, and
+the ratio of their medians is what the documents quote.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xtool.context import Context
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -40,7 +45,9 @@ class Bench:
         env = {**os.environ, "XTOOL_CACHE_DIR": str(cache)}
         return self.command([sys.executable, "-m", "xtool", *words], env=env)
 
-    def command(self, argv: list[str], *, env: dict[str, str] | None = None, cwd: Path | None = None) -> float:
+    def command(
+        self, argv: list[str], *, env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> float:
         started = time.perf_counter()
         done = subprocess.run(argv, env=env, cwd=cwd, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - started
@@ -117,13 +124,30 @@ def build(bench: Bench) -> None:
     for requirement in BUILT:
         sdist = _sdist(bench, requirement)
         outdir = bench.folder / "out"
-        ours, native = bench.take_turns(
-            lambda sdist=sdist: bench.xtool(cache, "build", str(sdist), "--target", TARGET, "--outdir", str(outdir)),
-            lambda sdist=sdist: bench.command(
-                [find_uv_bin(), "build", "--wheel", str(sdist), "-o", str(outdir), "--python", sys.executable],
-            ),
-        )  # fmt: skip
-        bench.row(f"`xtool build {requirement}` / `uv build` for the host", ours, native, "under 1.5")
+        cross = ["build", str(sdist), "--target", TARGET, "--outdir", str(outdir)]
+        native = [
+            find_uv_bin(),
+            "build",
+            "--wheel",
+            str(sdist),
+            "-o",
+            str(outdir),
+            "--python",
+            sys.executable,
+        ]
+        ours, other = bench.take_turns(
+            partial(bench.xtool, cache, *cross),
+            partial(bench.command, native),
+        )
+        bench.row(f"`xtool build {requirement}` / `uv build` for the host", ours, other, "under 1.5")
+
+
+def compiling(bench: Bench) -> None:
+    """The compile step alone."""
+    from bench_compile import compile_step
+
+    cache = _installed(bench)
+    compile_step(bench, cache, _sdist(bench, "zstandard==0.25.0"))
 
 
 STEPS = {
@@ -132,6 +156,7 @@ STEPS = {
     "cold": cold,
     "import": cache_import,
     "build": build,
+    "compile": compiling,
 }
 
 
@@ -169,7 +194,7 @@ def _sdist(bench: Bench, requirement: str) -> Path:
     folder = bench.folder / "sdists" / requirement
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        source = obtain(_context(bench.folder / "cache"), requirement, folder / "tree")
+        source = obtain(context(bench.folder / "cache"), requirement, folder / "tree")
         if source.sdist is None:
             sys.exit(f"{requirement} has no sdist")
         shutil.copy(source.sdist, folder)
@@ -177,7 +202,8 @@ def _sdist(bench: Bench, requirement: str) -> Path:
     return found
 
 
-def _context(cache: Path):  # type: ignore[no-untyped-def]
+def context(cache: Path) -> Context:
+    """A context for calling xtool's own functions."""
     from xtool.config import Settings
     from xtool.context import Context
     from xtool.log import SilentLog
@@ -191,16 +217,19 @@ def _curl_and_dpkg(bench: Bench, folder: Path) -> float:
     from xtool.fetch import mirrors
     from xtool.setup import Request, plan
 
-    ctx = _context(bench.folder / "cache")
+    ctx = context(bench.folder / "cache")
     catalog = Catalog()
     planned = plan(ctx, Request(target=catalog.target(TARGET)))
     files = {artifact.sha256: artifact for recipe in planned.recipes for artifact in recipe.artifacts}
-    base = mirrors.bases(ctx, catalog, "debian", planned.lock.evidence)[0].url
+    archive = catalog.archives["debian"]
+    first = {
+        suite: mirrors.mirrors(ctx, archive, evidence)[0] for suite, evidence in planned.lock.evidence.items()
+    }
     folder.mkdir(parents=True)
     config = folder / "curl.conf"
     config.write_text(
         "".join(
-            f'url = "{base.rstrip("/")}/{artifact.path}"\noutput = "{folder / artifact.sha256}.deb"\n'
+            f'url = "{first[artifact.suite].url(artifact.path)}"\noutput = "{folder / artifact.sha256}.deb"\n'
             for artifact in files.values()
         )
     )

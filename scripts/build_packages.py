@@ -89,7 +89,11 @@ def _build(name: str, arguments: argparse.Namespace, outdir: Path) -> dict[str, 
         document = {"exit_code": done.returncode, "errors": [{"message": done.stderr[-3000:], "hint": None}]}
     if document["exit_code"] != 0:
         why = json.dumps(document["errors"], indent=1)
-        return {"line": f"| {name} | {version} | **failed** | | | | |", "failed": True, "why": f"{name}: {why}"}
+        return {
+            "line": f"| {name} | {version} | **failed** | | | | |",
+            "failed": True,
+            "why": f"{name}: {why}",
+        }
     wheel = document["data"]["wheels"][0]
     problems = _problems(wheel, arguments)
     seconds = sum(wheel["timings"].values())
