@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from support.elfforge import extension, wheel
+
 from xtool.errors import ArchiveError, UsageError
 from xtool.wheel.contents import scan
 from xtool.wheel.wheelfile import Member, WheelName, open_wheel, rewrite, write
@@ -113,10 +113,8 @@ def test_a_wheel_without_its_metadata_is_malformed(tmp_path: Path, missing: str)
     with zipfile.ZipFile(whole) as archive:
         kept = {n: archive.read(n) for n in archive.namelist() if not n.endswith(f"/{missing}")}
     path = _zip(tmp_path, *kept.items())
-    with pytest.raises(ArchiveError, match=missing), open_wheel(path) as opened:
-        assert opened.wheel_info
-        assert opened.metadata
-        assert opened.record
+    with open_wheel(path) as opened, pytest.raises(ArchiveError, match=missing):
+        _ = (opened.wheel_info, opened.metadata, opened.record)
 
 
 def test_a_foreign_metadata_folder_is_refused(tmp_path: Path) -> None:

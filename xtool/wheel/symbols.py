@@ -168,9 +168,12 @@ def _too_new(member: str, symbol: str, library: str, floor: Floor, cure: str) ->
 def _newer(floor: Floor, version: str, library: str) -> str:
     """Cure for something too new: the next floor that has it."""
     wanted = glibc_of(version)
+    # xtool's compiler has no shared libstdc++ to link with: whoever found one found another system's.
+    first = "link libstdc++ statically, or " if library.startswith("libstdc++.") else ""
     for policy in floor.policies:
         if policy.allows_version(version, library) and (wanted is None or policy.glibc >= wanted):
-            return f"build with `--glibc {format_glibc(policy.glibc)}`, the oldest floor that has {version}"
+            floors = f"`--glibc {format_glibc(policy.glibc)}`, the oldest floor that has {version}"
+            return f"{first}build with {floors}"
     return f"no manylinux policy allows {version}: keep the code from using it"
 
 
