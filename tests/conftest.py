@@ -90,6 +90,29 @@ def cli(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 
 
 @pytest.fixture
+def inside(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """`inside("list")` runs xtool in this process, where parts of it can be replaced."""
+    from xtool.cli import app
+
+    monkeypatch.chdir(cli.cwd)
+    monkeypatch.setattr(app, "_handle_signals", lambda: None)
+    for name in [name for name in os.environ if name.startswith("XTOOL_")]:
+        monkeypatch.delenv(name)
+    for name, value in cli.env.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str | Path) -> Outcome:
+        capsys.readouterr()
+        code = app.run([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
 def make_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Context]:
     """`make_context(offline=True)` makes a context with an empty cache folder and a silent log."""
     folder = tmp_path_factory.mktemp("context")

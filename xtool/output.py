@@ -7,16 +7,17 @@ is a terminal, and on GitHub Actions, whose log folds what stands between `::gro
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from xtool.errors import XtoolError
+from xtool.errors import StoreError, XtoolError
 from xtool.log import Progress
 from xtool.text import format_bytes, format_seconds, plain
 
@@ -152,9 +153,14 @@ class Console:
             bar = self._bar
             if bar is not None:
                 bar.clear()
-            # One write a message: lines of two processes that share a terminal do not mix.
-            self._stream.write(text + "\n")
-            self._stream.flush()
+            try:
+                # One write a message: lines of two processes that share a terminal do not mix.
+                self._stream.write(text + "\n")
+                self._stream.flush()
+            except OSError:
+                # Nobody reads it, or its disk is full. That ends the talk, not the work.
+                discard(self._stream)
+                self._stream = None
             if bar is not None:
                 bar.refresh()
 
@@ -279,18 +285,34 @@ def document(
 
 
 def write_result(text: str) -> None:
-    """Write data to stdout; does nothing where stdout is closed.
+    """Write data to stdout; does nothing where stdout is closed, or where its reader has gone (`| head`).
 
     Raises:
-        OSError: it cannot be written (a full disk; a reader that has gone).
+        StoreError: it cannot be written.
     """
     if sys.stdout is None or not text:
         return
     # A lone surrogate (a file name that is not UTF-8) must not end in a traceback.
     encoding = sys.stdout.encoding or "utf-8"
     safe = text.encode(encoding, "backslashreplace").decode(encoding)
-    sys.stdout.write(safe if safe.endswith("\n") else safe + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(safe if safe.endswith("\n") else safe + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
+    except OSError as error:
+        discard(sys.stdout)
+        raise StoreError(
+            f"cannot write to stdout: {error.strerror}", hint="make room where stdout goes", code="stdout"
+        ) from error
+
+
+def discard(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere: the flush at exit would fail again, and loudly."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def _plain_data(value: Any) -> Any:

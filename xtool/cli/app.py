@@ -17,7 +17,7 @@ import click
 from xtool import __version__, config
 from xtool.cli.base import CONTEXT_SETTINGS, Group, Invocation, Result, Session, common_options
 from xtool.errors import Interrupted, StoreError, UsageError, XtoolError
-from xtool.output import document, make_console, wants_color, write_result
+from xtool.output import discard, document, make_console, wants_color, write_result
 
 VERBS = {
     "setup": "Download and install what builds for a target need.",
@@ -113,20 +113,15 @@ def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     invocation = Invocation(environ, make_console(environ), json=_wants_json(argv, environ))
     _handle_signals()
-    code = 1
     try:
-        code = _dispatch(invocation, argv)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of stdout has gone (`| head`): it has what it wanted. Nothing may be flushed at exit.
-        code = invocation.exit_code
-        _discard_stdout()
+        return _dispatch(invocation, argv)
     except OSError as error:
-        invocation.console.error(_disk_error(error, invocation))
-        code = StoreError.exit_code
-        _discard_stdout()
-    return code
+        # Only help and version are written without `write_result`.
+        discard(sys.stdout)
+        reason = StoreError(f"cannot write to stdout: {error.strerror}", code="stdout")
+        return report(invocation, reason)
+    except KeyboardInterrupt:
+        return Interrupted.exit_code
 
 
 def _dispatch(invocation: Invocation, argv: Sequence[str]) -> int:
@@ -165,8 +160,7 @@ def execute(invocation: Invocation, project: Path, body: Callable[[Session], Res
         ctx = Context(merged.settings(), console, invocation.environ)
         color = wants_color(sys.stdout, invocation.environ, merged.value("color", "auto"))
         result = body(Session(ctx, merged, console, invocation.json, color=color))
-    except BrokenPipeError:
-        raise
+        _render(invocation, result)
     except KeyboardInterrupt:
         report(invocation, _interrupted())
     except XtoolError as error:
@@ -176,8 +170,6 @@ def execute(invocation: Invocation, project: Path, body: Callable[[Session], Res
         report(invocation, _disk_error(error, invocation) if expected else _internal_error(error))
     except Exception as error:  # noqa: BLE001 - the last line of defence: a user must not see a traceback
         report(invocation, _internal_error(error))
-    else:
-        _render(invocation, result)
 
 
 def _render(invocation: Invocation, result: Result) -> None:
@@ -264,13 +256,6 @@ def _wants_json(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
         elif word.startswith("--output="):
             wanted = word.partition("=")[2]
     return wanted == "json"
-
-
-def _discard_stdout() -> None:
-    with suppress(OSError, ValueError, AttributeError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
 
 
 def _handle_signals() -> None:
