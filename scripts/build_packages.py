@@ -5,8 +5,8 @@
     scripts/build_packages.py markupsafe ujson       some of them
     scripts/build_packages.py --suites               those that also run their own test suite
 
-Every wheel must carry the tag of the floor, hold what `auditwheel show` says it holds, and pass its smoke test. Exits 1
-when one does not. The table goes to stdout, as Markdown.
+Every wheel must carry the tag of the floor, hold what `auditwheel show` says it holds, and pass its smoke
+test. Exits 1 when one does not. The table goes to stdout, as Markdown.
 """
 
 from __future__ import annotations
