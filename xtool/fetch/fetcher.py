@@ -14,7 +14,7 @@ from pathlib import Path
 from xtool.artifacts import Artifact, VerifiedFile
 from xtool.catalog import Catalog, SuiteEvidence
 from xtool.context import Context
-from xtool.diskerrors import as_store_error, free_bytes, human, reported
+from xtool.diskerrors import as_store_error, free_bytes, reported
 from xtool.errors import CatalogError, IntegrityError, NetworkError, OfflineError, StoreError
 from xtool.fetch.mirrors import Mirror, mirrors
 from xtool.fetch.partial import Partial
@@ -323,7 +323,7 @@ def _check_room(missing: Iterable[Artifact], downloads: Path) -> None:
     if free is not None and need > free:
         raise StoreError(
             "the disk is too full for the downloads",
-            facts=[f"needs {human(need)}, {human(free)} free on the disk of {downloads}"],
+            facts=[f"needs {format_bytes(need)}, {format_bytes(free)} free on the disk of {downloads}"],
             hint="make room (`xtool prune`, `xtool cache clean`) or point XTOOL_CACHE_DIR to a larger disk",
             code="disk-full",
         )
