@@ -1,8 +1,7 @@
 """The compile step: three builds of one compiler version take turns on one file.
 
 GCC 14's own `cc1` as the cross compiler of the set-up, as the host's compiler, and as the target's native
-one, which runs under qemu-user as it would in an emulated container. All read the same file with the same flags
-and headers.
+one, under qemu-user as in an emulated container. All read the same file with the same flags and headers.
 """
 
 from __future__ import annotations
