@@ -327,7 +327,7 @@ def test_a_library_that_no_system_need_have_is_an_error(tmp_path: Path) -> None:
     verdict = judged(tmp_path, {NAME: code})
     assert "libgfortran.so.5" in only(verdict, "library").message
     assert verdict.earned_tag == "linux_ppc64le"
-    (tmp_path / "libgfortran.so.5").write_bytes(b"")
+    (tmp_path / "libgfortran.so.5").write_bytes(elf())
     assert judged(tmp_path, {NAME: code}, library_dirs=[tmp_path]).findings == ()
 
 

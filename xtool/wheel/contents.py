@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
-from xtool.errors import ArchiveError
+from xtool.errors import ArchiveError, UsageError
 from xtool.wheel.elf import ElfFacts, ElfHeader, is_elf, read_elf, read_header
+from xtool.wheel.machines import Machine, fits
 from xtool.wheel.wheelfile import Wheel
 
 _AR_MAGIC = b"!<arch>\n"
@@ -70,6 +73,16 @@ def installed(member: str) -> str:
     first, _, rest = member.partition("/")
     scheme, _, path = rest.partition("/")
     return path if first.endswith(".data") and scheme in {"platlib", "purelib"} else member
+
+
+def find_library(name: str, machine: Machine, folders: Sequence[Path]) -> Path | None:
+    """The first shared library of a name in some folders; files of other machines do not count."""
+    for folder in folders:
+        path = folder / name
+        with suppress(ArchiveError, UsageError):
+            if path.is_file() and fits(read_elf(path).header, machine.elf):
+                return path
+    return None
 
 
 def scan(wheel: Wheel) -> Contents:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from xtool.targets import Glibc, Target
 from xtool.wheel.checks import Expected, check_file, check_header, is_libpython
-from xtool.wheel.contents import Contents, scan
+from xtool.wheel.contents import Contents, find_library, scan
 from xtool.wheel.elf import ElfHeader
 from xtool.wheel.findings import Finding, Reason, Verdict, error, ordered, warning
 from xtool.wheel.machines import Machine, of_tag, of_target
@@ -78,7 +78,7 @@ def judge(
         grafted: frozenset[str] = frozenset()
         if contents.files:
             floor = Floor.load(glibc, policies(machine.name), sysroot_exports)
-            grafted = graftable(contents, library_dirs or ())
+            grafted = graftable(contents, machine, library_dirs or ())
             findings += examine(contents, expected, floor, grafted=grafted)
         if trace is not None:
             findings += check_trace(trace)
@@ -137,13 +137,13 @@ def _headers(contents: Contents) -> Iterator[ElfHeader]:
         yield from headers
 
 
-def graftable(contents: Contents, library_dirs: Sequence[Path]) -> frozenset[str]:
+def graftable(contents: Contents, machine: Machine, library_dirs: Sequence[Path]) -> frozenset[str]:
     """Names of needed libraries that `repair` finds outside, or drops because the process has them."""
     needed = {library for facts in contents.files.values() for library in facts.needed}
     return frozenset(
         name
         for name in needed
-        if any((folder / name).is_file() for folder in library_dirs) or (library_dirs and is_libpython(name))
+        if find_library(name, machine, library_dirs) or (library_dirs and is_libpython(name))
     )
 
 

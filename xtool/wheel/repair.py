@@ -20,7 +20,7 @@ from xtool.context import Context
 from xtool.errors import CommandFailed, UsageError
 from xtool.targets import Glibc, Target
 from xtool.wheel.checks import check_header, is_libpython, keeps
-from xtool.wheel.contents import Contents, installed, scan
+from xtool.wheel.contents import Contents, find_library, installed, scan
 from xtool.wheel.findings import ERROR, Finding, error, rejection
 from xtool.wheel.machines import Machine, of_target
 from xtool.wheel.policy import Policy, policies
@@ -70,7 +70,7 @@ def repair(
                 return rewrite(raw, outdir, name=name, epoch=_epoch(ctx))
             _require(raw, _wrong_machine(contents, machine), _wrong_tag(raw, contents))
             outside = _outside(contents, policy)
-            _require(raw, _missing(outside, library_dirs, policy))
+            _require(raw, _missing(outside, library_dirs, machine, policy))
             changes = _prepare(ctx, raw, contents, scratch, strip)
             prepared = wheel
             if changes or outside:
@@ -132,19 +132,20 @@ def _outside(contents: Contents, policy: Policy) -> dict[str, tuple[str, ...]]:
 
 
 def _missing(
-    outside: Mapping[str, Sequence[str]], library_dirs: Sequence[Path], policy: Policy
+    outside: Mapping[str, Sequence[str]], library_dirs: Sequence[Path], machine: Machine, policy: Policy
 ) -> list[Finding]:
+    folders = ", ".join(str(folder) for folder in library_dirs)
+    where = f"; no library of that name for {machine.name} is in {folders}" if folders else ""
     return [
         error(
             "library",
-            f"needs {name}, which {policy.tag} does not expect on every system and which is in none of "
-            f"{', '.join(str(folder) for folder in library_dirs) or 'no folder'}",
+            f"needs {name}, which {policy.tag} does not expect on every system{where}",
             file=member,
             cure=f"link {name} statically, or build it for the target so that it can be put into the wheel",
         )
         for member, names in outside.items()
         for name in names
-        if not is_libpython(name) and not any((folder / name).is_file() for folder in library_dirs)
+        if not is_libpython(name) and find_library(name, machine, library_dirs) is None
     ]
 
 
