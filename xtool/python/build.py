@@ -7,7 +7,7 @@ toolchain is.
 
 from __future__ import annotations
 
-import json
+import importlib.util
 import os
 import re
 import sys
@@ -30,15 +30,13 @@ _PROBE_TIMEOUT = 10.0
 """Seconds that a candidate has to say who it is."""
 
 _PROBE = """
-import json, sys, sysconfig
-import ctypes, ssl, venv, zlib
-print(json.dumps({
-    "implementation": sys.implementation.name,
-    "version": "%d.%d" % sys.version_info[:2],
-    "gil": not sysconfig.get_config_var("Py_GIL_DISABLED"),
-    "executable": getattr(sys, "_base_executable", None) or sys.executable,
-}))
+import importlib.util, sys
+import _ctypes, _ssl, zlib
+executable = getattr(sys, "_base_executable", None) or sys.executable
+facts = sys.implementation.name, "%d.%d" % sys.version_info[:2], sys.abiflags, executable
+print("\\n".join(facts) if importlib.util.find_spec("venv") else "")
 """
+"""Asks an interpreter who it is; fails where modules that need libraries do not load. Made to be quick."""
 
 _UNUSED = re.compile(
     r"""
@@ -113,6 +111,8 @@ def find_build_python(ctx: Context, version: str) -> BuildPython | None:
     Returns:
         The first that runs, is of this version, has the GIL and the modules that back ends need; or None.
     """
+    if _is_own(version):
+        return BuildPython(Path(getattr(sys, "_base_executable", "") or sys.executable), version, "host")
     seen: set[str] = set()
     for source, candidate in _candidates(ctx, version):
         real = os.path.realpath(candidate)
@@ -124,9 +124,14 @@ def find_build_python(ctx: Context, version: str) -> BuildPython | None:
     return None
 
 
+def _is_own(version: str) -> bool:
+    """Whether the interpreter that runs xtool will do; it has proved most of it by running xtool."""
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    right = sys.implementation.name == "cpython" and own == version and "t" not in sys.abiflags
+    return right and importlib.util.find_spec("venv") is not None
+
+
 def _candidates(ctx: Context, version: str) -> Iterator[tuple[str, Path]]:
-    if sys.version_info[:2] == tuple(int(part) for part in version.split(".")):
-        yield "host", Path(getattr(sys, "_base_executable", None) or sys.executable)
     folders = [Path(entry) for entry in ctx.environ.get("PATH", "").split(os.pathsep) if entry]
     for name in (f"python{version}", "python3", "python"):
         for folder in folders:
@@ -160,26 +165,23 @@ def _managed_by_uv(ctx: Context, version: str) -> Path | None:
     environ = {
         k: v for k, v in ctx.environ.items() if not k.startswith("UV_") or k == "UV_PYTHON_INSTALL_DIR"
     }
-    found = _quiet(ctx, command, environ)
+    found = _quiet(command, environ)
     return Path(found.strip()) if found and found.strip() else None
 
 
 def _probe(ctx: Context, candidate: Path, version: str) -> Path | None:
     """The real interpreter behind a candidate, if it is what is looked for."""
     environ = {k: v for k, v in ctx.environ.items() if not k.startswith(("PYTHON", "_PYTHON"))}
-    answer = _quiet(ctx, [candidate, "-I", "-S", "-c", _PROBE], environ)
-    try:
-        facts = json.loads(answer or "")
-    except ValueError:
+    answer = _quiet([candidate, "-I", "-S", "-c", _PROBE], environ)
+    facts = (answer or "").rstrip("\n").split("\n")
+    # "t" in the ABI flags: built without the GIL, which is another ABI (PEP 703).
+    if len(facts) != 4 or facts[:2] != ["cpython", version] or "t" in facts[2]:
         return None
-    if (facts["implementation"], facts["version"], facts["gil"]) != ("cpython", version, True):
-        return None
-    return Path(facts["executable"])
+    return Path(facts[3])
 
 
-def _quiet(ctx: Context, command: Sequence[str | Path], environ: dict[str, str]) -> str | None:
+def _quiet(command: Sequence[str | Path], environ: dict[str, str]) -> str | None:
     """Standard output of a command that may well fail; None when it does."""
-    del ctx
     try:
         done = proc.run(
             command, log=SilentLog(), env=environ, check=False, merge=False, timeout=_PROBE_TIMEOUT
