@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from xtool.catalog import Archive, SuiteEvidence
 from xtool.context import Context
@@ -46,7 +46,7 @@ class Mirror:
 
     def url(self, path: str) -> str:
         """The URL of a file."""
-        return self.base + path.lstrip("/")
+        return self.base + quote(path.lstrip("/"), safe="/+~:@,=")
 
     @property
     def shown(self) -> str:
