@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xtool.errors import StoreError
+from xtool.text import format_bytes
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -29,8 +30,8 @@ def as_store_error(error: OSError, path: Path, message: str, *, need: int | None
     if error.errno in _FULL:
         free = free_bytes(path)
         if free is not None:
-            needed = f"needs {human(need)}, " if need else ""
-            facts.append(f"{needed}{human(free)} free on the disk of {path}")
+            needed = f"needs {format_bytes(need)}, " if need else ""
+            facts.append(f"{needed}{format_bytes(free)} free on the disk of {path}")
         hint = "make room (`xtool prune`, `xtool cache clean`) or point XTOOL_CACHE_DIR to a larger disk"
         code = "disk-full"
     elif error.errno in _FORBIDDEN:
@@ -66,11 +67,4 @@ def free_bytes(path: Path) -> int | None:
     return None
 
 
-def human(amount: int) -> str:
-    """Write a number of bytes with a decimal unit: `16.9 MB`."""
-    value = float(amount)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
+human = format_bytes

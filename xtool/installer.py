@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtool.artifacts import Artifact, VerifiedFile
-from xtool.diskerrors import human
 from xtool.errors import CatalogError, XtoolError
 from xtool.manifest import read_manifest
 from xtool.recipes import Assembly, Recipe
 from xtool.store import Store
+from xtool.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from xtool.catalog import Catalog, Lock
@@ -55,7 +55,9 @@ def ensure(ctx: Context, catalog: Catalog, lock: Lock, recipes: Sequence[Recipe]
     for recipe in recipes:
         _look(store, recipe, found, todo)
     if todo:
+        store.prepare()
         with ExitStack() as stack:
+            stack.enter_context(store.busy())
             held = {}
             # One order for everybody: two processes never wait for each other in a circle.
             for folder in sorted(todo):
@@ -171,7 +173,7 @@ class _Run:
                 self._fetch(catalog, lock)
                 for future in futures:
                     future.result()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 (raised below, once the threads have ended)
                 self._fail(error)
         if self._error is not None:
             raise self._error
@@ -184,14 +186,17 @@ class _Run:
 
         # The largest first: it is the last to be unpacked otherwise, with nothing left to do beside it.
         artifacts = sorted(wanted.values(), key=lambda artifact: -artifact.size)
-        fetch(
-            self._ctx,
-            catalog,
-            artifacts,
-            evidence=lock.evidence,
-            downloads=self._store.downloads,
-            on_ready=self._arrivals.add,
-        )
+        total = sum(artifact.size for artifact in artifacts)
+        with self._ctx.log.progress(f"Downloading {len(artifacts)} packages", total) as progress:
+            fetch(
+                self._ctx,
+                catalog,
+                artifacts,
+                evidence=lock.evidence,
+                downloads=self._store.downloads,
+                on_ready=self._arrivals.add,
+                progress=progress,
+            )
 
     def _make(self, recipe: Recipe) -> None:
         try:
@@ -204,8 +209,8 @@ class _Run:
 
             path = self._store.build(recipe, fill)
             record = read_manifest(path)
-            size = f"{human(record.size)}, " if record else ""
-            self._ctx.log.info(f"{recipe.title} ({size}{time.monotonic() - started:.1f} s)")
+            size = f"{format_bytes(record.size)}, " if record else ""
+            self._ctx.log.info(f"{recipe.title} ({size}{format_seconds(time.monotonic() - started)})")
             with self._changed:
                 self._found[recipe.folder] = path
                 self._changed.notify_all()

@@ -187,6 +187,12 @@ def seal(tree: Path, recipe: Recipe, *, jobs: int) -> tuple[Manifest, Listing]:
     return record, listing
 
 
+def write_listing(tree: Path, listing: Listing) -> None:
+    """Write `files.json` of a tree that comes from an exported cache."""
+    (tree / FOLDER).mkdir(parents=True, exist_ok=True)
+    _write(tree / FILES, listing.as_bytes())
+
+
 def finish(tree: Path, manifest: Manifest, folders: Sequence[str]) -> None:
     """Write the manifest, then close all folders below the root for writing.
 
@@ -214,7 +220,7 @@ def rewrite(tree: Path, manifest: Manifest) -> None:
 
 
 def compare(tree: Path, manifest: Manifest, *, jobs: int) -> list[str]:
-    """Everything in which an installed tree differs from its record: one line each, sorted; empty when whole."""
+    """Where an installed tree differs from its record: one line each, sorted; empty when it is whole.
     try:
         data = (tree / FILES).read_bytes()
     except OSError as error:

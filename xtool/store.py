@@ -118,12 +118,15 @@ class Store:
         Raises:
             StoreError: it was moved and cannot be mended, or the store is somebody else's.
         """
-        path = self.path(recipe)
+        return self._find(recipe.folder, recipe.digest)
+
+    def _find(self, folder: str, digest: str) -> Path | None:
+        path = self.components / folder
         try:
             record = manifest.read_manifest(path)
         except OSError as error:
-            raise as_store_error(error, path, f"cannot read {recipe.title} in the cache") from error
-        if record is None or record.digest != recipe.digest:
+            raise as_store_error(error, path, f"cannot read {folder} in the cache") from error
+        if record is None or record.digest != digest:
             return None
         self._check_owner()
         if not self._stands_right(path, record):
@@ -148,20 +151,17 @@ class Store:
             return found if found is not None else self.build(recipe, fill)
 
     @contextmanager
-    def making(self, recipe: Recipe) -> Iterator[Path | None]:
+    def making(self, made: Recipe | Manifest) -> Iterator[Path | None]:
         """Hold the right to make a component; gives its path when another process has made it meanwhile."""
         self.prepare()
-        with self._locked(f"{recipe.folder}.lock", recipe.title):
-            yield self.find(recipe)
+        with self._locked(f"{made.folder}.lock", made.title):
+            yield self._find(made.folder, made.digest)
 
     def build(self, recipe: Recipe, fill: Fill) -> Path:
         """Make a component; the caller is inside `making`."""
         final = self.path(recipe)
         need = sum(artifact.unpacked_size for artifact in recipe.artifacts)
-        with (
-            reported(self.cache, f"cannot install {recipe.title}", need=need),
-            self._area(recipe.folder) as area,
-        ):
+        with self.area(recipe.folder, recipe.title, need=need) as area:
             tree, scratch = area / "tree", area / "scratch"
             tree.mkdir()
             scratch.mkdir()
@@ -169,6 +169,31 @@ class Store:
             record, listing = manifest.seal(tree, recipe, jobs=self._ctx.settings.jobs)
             self.commit(tree, record, listing, final)
         return final
+
+    @contextmanager
+    def area(self, folder: str, title: str, *, need: int) -> Iterator[Path]:
+        """A staging folder to make a component in; gone afterwards. Disk errors become StoreErrors.
+
+        Args:
+            folder: the component's folder.
+            title: what is made, for messages.
+            need: bytes that will be written, for messages.
+        """
+        with reported(self.cache, f"cannot install {title}", need=need), self._area(folder) as area:
+            yield area
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Keep the cache from being emptied while the block runs; downloads are used without a lock each."""
+        with self._locked("cache.use", "the cache", shared=True):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one to use downloads and staging; raises LockTimeout at once when that is not so."""
+        self.prepare()
+        with self._locked("cache.use", "the cache", wait=False):
+            yield
 
     def commit(self, tree: Path, record: Manifest, listing: Listing, final: Path) -> None:
         """Give a sealed tree its final name: slots, manifest, rename."""

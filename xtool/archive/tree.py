@@ -93,10 +93,11 @@ class Tree:
         ArchiveError: on leaving the block, when a link leads outside or two packages disagree on a file.
     """
 
-    def __init__(self, root: Path, *, absolute_links: str = "refuse") -> None:
+    def __init__(self, root: Path, *, absolute_links: str = "refuse", read_only: bool = False) -> None:
         if absolute_links not in ("refuse", "rewrite"):
             raise ValueError(absolute_links)
         self.root = root
+        self._modes = (0o444, 0o555) if read_only else (0o644, 0o755)
         self._rewrite = absolute_links == "rewrite"
         self._nodes: dict[str, _Node] = {"": _Node(Kind.FOLDER)}
         self._new_links: list[str] = []
@@ -125,7 +126,7 @@ class Tree:
                     os.close(fd)
             os.close(self._root_fd)
 
-    def add(self, member: Member, name: str, payload: Iterable[memoryview], origin: str) -> str:
+    def add(self, member: Member, name: str, payload: Iterable[memoryview | bytes], origin: str) -> str:
         """Put one member into the tree.
 
         Args:
@@ -268,7 +269,7 @@ class Tree:
             follow_symlinks=False,
         )
 
-    def _write(self, path: str, member: Member, payload: Iterable[memoryview], origin: str) -> None:
+    def _write(self, path: str, member: Member, payload: Iterable[memoryview | bytes], origin: str) -> None:
         parent, _, last = path.rpartition("/")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -277,16 +278,16 @@ class Tree:
             raise self._collision(path, origin) from None
         try:
             for piece in payload:
-                view = piece
+                view = memoryview(piece)
                 while view:
                     view = view[os.write(fd, view) :]
-            os.fchmod(fd, 0o755 if member.executable else 0o644)
+            os.fchmod(fd, self._modes[member.executable])
             os.utime(fd, (MTIME, MTIME))
         finally:
             os.close(fd)
 
     def _add_twin(
-        self, path: str, there: _Node, member: Member, payload: Iterable[memoryview], origin: str
+        self, path: str, there: _Node, member: Member, payload: Iterable[memoryview | bytes], origin: str
     ) -> None:
         if there.kind is not Kind.FILE:
             raise ArchiveError(f"{origin}: file `{path}` is already there as a {there.kind.value}")
