@@ -220,7 +220,7 @@ def rewrite(tree: Path, manifest: Manifest) -> None:
 
 
 def compare(tree: Path, manifest: Manifest, *, jobs: int) -> list[str]:
-    """Where an installed tree differs from its record: one line each, sorted; empty when it is whole.
+    """Where an installed tree differs from its record, one line each and sorted; empty when it is whole."""
     try:
         data = (tree / FILES).read_bytes()
     except OSError as error:
