@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,10 +90,12 @@ def check_symbols(
     facts = contents.files[member]
     inside = contents.inside(member) | grafted
     reported: set[tuple[str, str]] = set()
+    loose: dict[str, list[str]] = {}
     for symbol in facts.imports:
-        for finding in _check_import(contents, member, symbol, floor, inside):
+        for finding in _check_import(contents, member, symbol, floor, inside, loose):
             reported.add((symbol.library or "", symbol.version or ""))
             yield finding
+    yield from _underlinked(member, loose)
     for violation in floor.policy.violations(facts, inside=inside):
         if violation.kind != "version" or (violation.library, violation.item) not in reported:
             yield from _policy_findings(contents, member, violation, floor)
@@ -112,10 +114,15 @@ def check_symbols(
 
 
 def _check_import(
-    contents: Contents, member: str, symbol: Import, floor: Floor, inside: frozenset[str]
+    contents: Contents,
+    member: str,
+    symbol: Import,
+    floor: Floor,
+    inside: frozenset[str],
+    loose: dict[str, list[str]],
 ) -> Iterator[Finding]:
     if symbol.version is None:
-        yield from _check_unversioned(contents, member, symbol, floor, inside)
+        yield from _check_unversioned(contents, member, symbol, floor, inside, loose)
         return
     library = symbol.library or ""
     provider = contents.resolve(member, library) if library in inside else None
@@ -222,8 +229,14 @@ def _outside(contents: Contents, member: str, library: str, policy: Policy) -> F
 
 
 def _check_unversioned(
-    contents: Contents, member: str, symbol: Import, floor: Floor, inside: frozenset[str]
+    contents: Contents,
+    member: str,
+    symbol: Import,
+    floor: Floor,
+    inside: frozenset[str],
+    loose: dict[str, list[str]],
 ) -> Iterator[Finding]:
+    """Find who gives a symbol; what others than the needed libraries give is added to `loose`."""
     facts = contents.files[member]
     if symbol.weak or _PYTHON_API.match(symbol.name) or not floor.exports:
         return
@@ -239,13 +252,7 @@ def _check_unversioned(
     others = [name for name, other in contents.files.items() if symbol.name in other.export_names]
     holders = [*others, *floor.providers.get(symbol.name, ())]
     if holders:
-        yield warning(
-            "underlinked",
-            f"`{symbol.name}` is in {', '.join(holders[:3])}, which the file does not ask for",
-            file=member,
-            symbol=symbol.name,
-            cure=f"link with {holders[0]}",
-        )
+        loose.setdefault(holders[0], []).append(symbol.name)
     else:
         yield error(
             "undefined-symbol",
@@ -253,6 +260,19 @@ def _check_unversioned(
             file=member,
             symbol=symbol.name,
             cure="add the missing source or library to the link",
+        )
+
+
+def _underlinked(member: str, loose: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    for holder, names in loose.items():
+        shown = ", ".join(f"`{name}`" for name in names[:3])
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        yield warning(
+            "underlinked",
+            f"uses {shown}{more} of {holder}, which it does not ask for",
+            file=member,
+            symbol=names[0],
+            cure=f"link with {holder}",
         )
 
 
