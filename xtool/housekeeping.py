@@ -183,16 +183,17 @@ def remove(ctx: Context, leftover: Leftover) -> bool:
     from xtool.diskerrors import reported
     from xtool.locking import LockTimeout
 
-    if leftover.kind == "component":
-        try:
-            Store(ctx).remove(leftover.path.name)
-        except LockTimeout:
-            message = f"{leftover.name} is in use and stays"
-            ctx.log.warning(message, hint="run `xtool prune` again later")
-            return False
-        return True
-    with reported(leftover.path, f"cannot remove {leftover.path.name}"):
-        leftover.path.unlink(missing_ok=True)
+    store = Store(ctx)
+    try:
+        if leftover.kind == "component":
+            store.remove(leftover.path.name)
+            return True
+        with store.alone(), reported(leftover.path, f"cannot remove {leftover.path.name}"):
+            leftover.path.unlink(missing_ok=True)
+    except LockTimeout:
+        message = f"{leftover.kind} {leftover.name} is in use and stays"
+        ctx.log.warning(message, hint="run the command again later")
+        return False
     return True
 
 
@@ -249,18 +250,15 @@ def clean(ctx: Context, *, only_downloads: bool = False) -> tuple[int, list[Path
             hint="mend XTOOL_CACHE_DIR or `--cache-dir`; xtool removes nothing that it did not make",
             code="not-a-cache",
         )
-    before = folder_size(store.cache)
-    kept = []
-    if not only_downloads:
+    with store.alone(), reported(store.cache, f"cannot clean {store.cache}"):
+        before = folder_size(store.cache)
         store.sweep()
-        for entry in store.entries():
-            leftover = Leftover("component", _title(entry), entry.path, 0)
-            if not remove(ctx, leftover):
-                kept.append(entry.path)
-    with reported(store.cache, f"cannot clean {store.cache}"):
+        entries = [] if only_downloads else store.entries()
+        removals = [Leftover("component", _title(entry), entry.path, 0) for entry in entries]
+        kept = [removal.path for removal in removals if not remove(ctx, removal)]
         for name in ("downloads", "partial") if only_downloads else ("downloads", "partial", "state"):
             remove_tree(store.root / name)
-    return before - folder_size(store.cache), kept
+        return before - folder_size(store.cache), kept
 
 
 def _title(entry: Entry) -> str:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,11 +146,12 @@ def exec_foreground(argv: Sequence[str | Path], *, env: Mapping[str, str], log: 
     """
     words = [os.fspath(word) for word in argv]
     log.command(words)
-    try:
-        process = subprocess.Popen(words, env=dict(env))
-    except OSError as error:
-        raise UsageError(f"cannot start `{words[0]}`: {error.strerror}", code="cannot-start") from error
-    with _signals_belong_to(process):
+    with _signals_passed_on() as started:
+        try:
+            process = subprocess.Popen(words, env=dict(env))
+        except OSError as error:
+            raise UsageError(f"cannot start `{words[0]}`: {error.strerror}", code="cannot-start") from error
+        started(process)
         code = process.wait()
     return code if code >= 0 else 128 - code
 
@@ -167,27 +168,37 @@ def end_all(number: int) -> None:
 
 
 @contextmanager
-def _signals_belong_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Leave signals to a foreground command.
+def _signals_passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Leave signals to a foreground command, which is made known to the function given.
 
-    The terminal sends Ctrl-C to it as well, and it decides what that means; what comes for xtool alone is
-    passed on.
+    The terminal sends Ctrl-C to the command as well, and the command decides what that means; what comes for
+    xtool alone is passed on. Handlers are in place before the command starts, so that none comes between.
     """
+    running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+
+    def started(process: subprocess.Popen[bytes]) -> None:
+        running.append(process)
+        for number in early:
+            process.send_signal(number)
 
     def ignore(number: int, frame: FrameType | None) -> None:
         del number, frame
 
     def forward(number: int, frame: FrameType | None) -> None:
         del frame
-        process.send_signal(number)
+        if running:
+            running[0].send_signal(number)
+        else:
+            early.append(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield started
         return
     handlers = {signal.SIGINT: ignore, signal.SIGTERM: forward, signal.SIGHUP: forward}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield
+        yield started
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -161,15 +161,26 @@ def execute(invocation: Invocation, project: Path, body: Callable[[Session], Res
         color = wants_color(sys.stdout, invocation.environ, merged.value("color", "auto"))
         result = body(Session(ctx, merged, console, invocation.json, color=color))
         _render(invocation, result)
-    except KeyboardInterrupt:
-        report(invocation, _interrupted())
     except XtoolError as error:
         report(invocation, error)
-    except OSError as error:
-        expected = error.errno in _DISK_ERRORS
-        report(invocation, _disk_error(error, invocation) if expected else _internal_error(error))
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a user must not see a traceback
-        report(invocation, _internal_error(error))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a user must not see a traceback
+        told = _explain(error, invocation)
+        told.__cause__ = error
+        report(invocation, told)
+
+
+def _explain(error: BaseException, invocation: Invocation) -> XtoolError:
+    """Say what was not raised on purpose."""
+    if isinstance(error, KeyboardInterrupt):
+        return _interrupted()
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        return _disk_error(error, invocation)
+    return XtoolError(
+        f"unexpected {type(error).__name__}: {error}",
+        facts=["this is a bug in xtool"],
+        hint="run it again with `-vv` and report it with the traceback",
+        code="internal",
+    )
 
 
 def _render(invocation: Invocation, result: Result) -> None:
@@ -200,17 +211,6 @@ def report(invocation: Invocation, error: XtoolError) -> int:
 
 def _interrupted() -> Interrupted:
     return Interrupted("interrupted", hint="run the same command again; what was finished is kept")
-
-
-def _internal_error(error: Exception) -> XtoolError:
-    wrapped = XtoolError(
-        f"unexpected {type(error).__name__}: {error}",
-        facts=["this is a bug in xtool"],
-        hint="run it again with `-vv` and report it with the traceback",
-        code="internal",
-    )
-    wrapped.__cause__ = error
-    return wrapped
 
 
 def _disk_error(error: OSError, invocation: Invocation) -> StoreError:

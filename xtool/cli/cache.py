@@ -38,25 +38,40 @@ def _export(session: Session, file: str) -> Result:
     from xtool.cachefile import export_cache
     from xtool.text import format_bytes
 
-    path = Path(file).absolute()
-    export_cache(session.ctx, path)
-    size = path.stat().st_size
-    session.console.info(f"wrote {path} ({format_bytes(size)})")
-    return Result({"path": path, "size": size})
+    path = _file(session, file)
+    done = export_cache(session.ctx, path)
+    where = path or "standard output"
+    session.console.info(f"wrote {len(done.components)} components to {where} ({format_bytes(done.size)})")
+    return Result({"path": path, "size": done.size, "components": list(done.components)})
 
 
 def _import(session: Session, file: str) -> Result:
     from xtool.cachefile import import_cache
     from xtool.errors import UsageError
-    from xtool.store import Store
 
-    path = Path(file).absolute()
-    if not path.is_file():
+    path = _file(session, file)
+    if path is not None and not path.exists():
         raise UsageError(f"there is no file {path}", hint="name a file that `xtool cache export` wrote")
-    import_cache(session.ctx, path)
-    titles = [entry.manifest.title for entry in Store(session.ctx).entries() if entry.manifest]
-    session.console.info(f"{len(titles)} components are in {session.ctx.settings.cache_dir}")
-    return Result({"path": session.ctx.settings.cache_dir, "components": titles})
+    done = import_cache(session.ctx, path)
+    folder = session.ctx.settings.cache_dir
+    already = f", {len(done.present)} were there already" if done.present else ""
+    session.console.info(f"installed {len(done.installed)} components in {folder}{already}")
+    return Result({"path": folder, "installed": list(done.installed), "present": list(done.present)})
+
+
+def _file(session: Session, name: str) -> Path | None:
+    """The file of an export or import; None for `-`, which is standard output or input.
+
+    Raises:
+        UsageError: standard output is to hold the JSON document already.
+    """
+    if name != "-":
+        return Path(name).absolute()
+    if session.json:
+        from xtool.errors import UsageError
+
+        raise UsageError("`-` and `--output json` both want standard output", hint="name a file")
+    return None
 
 
 def _clean(session: Session, downloads: bool) -> Result:
@@ -89,14 +104,14 @@ command = Group(
         verb(
             _export,
             name="export",
-            help="Write what is installed into one archive; equal content gives equal bytes.",
+            help="Write what is installed into one file (`-` for stdout); equal content gives equal bytes.",
             example="xtool cache export xtool-cache.tar.zst",
             params=[click.Argument(["file"], metavar="FILE")],
         ),
         verb(
             _import,
             name="import",
-            help="Install from an archive that `xtool cache export` wrote; the cache may lie elsewhere now.",
+            help="Install what `xtool cache export` wrote (`-` for stdin); the cache may lie elsewhere now.",
             example="xtool cache import xtool-cache.tar.zst",
             params=[click.Argument(["file"], metavar="FILE")],
         ),
