@@ -430,9 +430,11 @@ class Store:
         self._checked = True
 
     def _check_ours(self) -> None:
+        # In this order: another process may be making the folder a cache at this moment.
+        ours = {TAG, BUCKET, "lost+found"}
+        others = sorted(p.name for p in self.cache.iterdir() if p.name not in ours)
         if (self.cache / TAG).is_file() or self.root.is_dir():
             return
-        others = sorted(p.name for p in self.cache.iterdir() if p.name != "lost+found")
         if others:
             raise StoreError(
                 f"{self.cache} is not a cache of xtool and is not empty",
