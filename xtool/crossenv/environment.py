@@ -173,7 +173,7 @@ class CrossEnv:
             "PKG_CONFIG_SYSROOT_DIR": str(kit.sysroot.path),
             "CMAKE_TOOLCHAIN_FILE": str(cmake),
             "XTOOL_TARGET": kit.target.name,
-            "XTOOL_SYSROOT": str(kit.sysroot.path),
+            "XTOOL_CROSS_SYSROOT": str(kit.sysroot.path),
             "XTOOL_CROSS_MACHINE": kit.target.name,
             "XTOOL_CROSS_MULTIARCH": kit.target.triplet,
             "XTOOL_CROSS_EXT_SUFFIX": python.ext_suffix,
