@@ -1,13 +1,15 @@
 """The shim archive: what code compiled against a newer glibc asks for and the floor does not have.
 
-It stands in the place of glibc's own `libc_nonshared.a`. Every function in it is hidden: it ends up inside the
-program or library that needs it and is never exported. Headers are made to answer for the floor
-(`xtool.toolchain.headers`), so the shims serve what is already compiled: libstdc++.a, libgcc.a, libgcov.a.
+It stands in the place of glibc's own `libc_nonshared.a`. Every function in it is hidden: it ends up inside
+the program or library that needs it and is never exported. Headers are made to answer for the floor
+(`xtool.toolchain.headers`), so but for stat the shims serve what is already compiled: libstdc++.a, libgcc.a,
+libgcov.a.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,11 +19,11 @@ from xtool.errors import UsageError
 from xtool.kit import Toolchain
 from xtool.log import Log
 from xtool.proc import run
-from xtool.targets import Glibc, Target
+from xtool.targets import Glibc, Target, format_glibc
 
 SOURCES = Path(__file__).parent / "compat"
-NEW_START = (2, 34)
-"""The first glibc that finds a program's constructors by itself; start files before it tell where they are."""
+NEW_START: Glibc = (2, 34)
+"""The first glibc that finds a program's constructors by itself; older ones are told by the start file."""
 
 _FLAGS = (
     "-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden", "-ffreestanding", "-fno-stack-protector",
@@ -92,79 +94,73 @@ def provided(shims: Sequence[Shim]) -> frozenset[str]:
     return frozenset(name for shim in shims for name in shim.symbols)
 
 
-def write_archive(
-    target: Target,
-    tools: Toolchain,
-    sysroot: Path,
-    shims: Sequence[Shim],
-    exported: Collection[str],
-    archive: Path,
-    scratch: Path,
-    log: Log,
-) -> None:
-    """Add shims to an archive.
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the objects of a sysroot are made with.
 
     Args:
         target: the target.
         tools: the compiler.
         sysroot: where its headers are.
+        scratch: folder for what lies between.
+        log: told the commands.
+    """
+
+    target: Target
+    tools: Toolchain
+    sysroot: Path
+    scratch: Path
+    log: Log
+
+    def compile(self, flags: Sequence[str], sources: Sequence[Path], output: Path) -> None:
+        """Compile sources of `compat/` into one object.
+
+        Raises:
+            CommandFailed: a source does not compile.
+        """
+        command: list[str | Path] = [self.tools.tool("gcc"), f"--sysroot={self.sysroot}"]
+        # The sources' folder must not reach the object: the same inputs give the same bytes.
+        command += [*self.target.cflags, *_FLAGS, f"-ffile-prefix-map={SOURCES}=.", *flags]
+        run([*command, "-o", output, *sources], log=self.log, what=f"compiling {output.name}")
+
+
+def write_archive(shop: Workshop, shims: Sequence[Shim], exported: Collection[str], archive: Path) -> None:
+    """Add shims to an archive.
+
+    Args:
+        shop: compiler and folders.
         shims: what to put in.
         exported: names of the symbols that the floor's libraries export.
         archive: the archive, which may exist (glibc's own `libc_nonshared.a`).
-        scratch: folder for the objects.
-        log: told the commands.
 
     Raises:
         CommandFailed: a source does not compile.
     """
 
     def compile_one(shim: Shim) -> Path:
-        output = scratch / f"xtool_{Path(shim.source).stem}.o"
+        output = shop.scratch / f"xtool_{Path(shim.source).stem}.o"
         define = [f"-D{shim.define}"] if shim.when in exported else []
-        _compile(target, tools, sysroot, [*define, "-c"], [SOURCES / shim.source], output, log)
+        shop.compile([*define, "-c"], [SOURCES / shim.source], output)
         return output
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         objects = list(pool.map(compile_one, shims))
     # D: no dates, owners or modes, so that the same inputs give the same bytes.
-    run([tools.tool("ar"), "rcsD", archive, *objects], log=log, what="archiving the shims")
+    run([shop.tools.tool("ar"), "rcsD", archive, *objects], log=shop.log, what="archiving the shims")
 
 
-def write_start_files(
-    target: Target, tools: Toolchain, sysroot: Path, floor: Glibc, folder: Path, log: Log
-) -> tuple[str, ...]:
-    """Write `crt1.o` and `Scrt1.o` for a floor whose C library is told where constructors are.
-
-    Returns:
-        Names of the files written; none where glibc's own serve.
+def write_start_files(shop: Workshop, folder: Path) -> None:
+    """Write `crt1.o` and `Scrt1.o` for a C library that must be told where constructors are.
 
     Raises:
-        UsageError: the target has no start file for such a floor.
+        UsageError: the target has no such start file.
     """
-    if floor >= NEW_START:
-        return ()
-    source = SOURCES / "start" / f"{target.triplet.partition('-')[0]}.S"
+    source = SOURCES / "start" / f"{shop.target.triplet.partition('-')[0]}.S"
     if not source.is_file():
         raise UsageError(
-            f"xtool has no start file for {target.name} below glibc 2.34",
-            hint="ask for `--glibc 2.34` or later",
+            f"xtool has no start file for {shop.target.name} below glibc {format_glibc(NEW_START)}",
+            hint=f"ask for `--glibc {format_glibc(NEW_START)}` or later",
         )
-    for name in ("crt1.o", "Scrt1.o"):
-        flags = ["-r", "-nostdlib"]
-        _compile(target, tools, sysroot, flags, [source, SOURCES / "start" / "csu.c"], folder / name, log)
-    return ("crt1.o", "Scrt1.o")
-
-
-def _compile(
-    target: Target,
-    tools: Toolchain,
-    sysroot: Path,
-    flags: list[str],
-    sources: list[Path],
-    output: Path,
-    log: Log,
-) -> None:
-    command = [tools.tool("gcc"), f"--sysroot={sysroot}", *target.cflags, *_FLAGS]
-    # Sources are named absolutely; their folders must not reach the object.
-    command += [f"-ffile-prefix-map={SOURCES}=.", *flags, "-o", output, *sources]
-    run(command, log=log, what=f"compiling {output.name}")
+    shop.compile(["-r", "-nostdlib"], [source, SOURCES / "start" / "csu.c"], folder / "Scrt1.o")
+    # Position-independent, so it serves programs at fixed addresses as well.
+    shutil.copyfile(folder / "Scrt1.o", folder / "crt1.o")

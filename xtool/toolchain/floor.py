@@ -1,9 +1,10 @@
 """The floor: which symbols a glibc of some version has, and in which library, worked out from a later one.
 
-Every symbol of glibc carries the version it appeared in, and none is ever taken away, so the symbols of an
-older glibc are those of a newer one with `version <= floor`. What a newer library cannot tell is where a symbol
-used to live: glibc 2.34 folded libpthread, libdl, librt, libutil and parts of others into libc. That is data:
-`toolchains/glibc/moves.toml`, made by `scripts/update_glibc_moves.py`, and `corrections.toml`, by hand.
+Every symbol of glibc carries the version it appeared in, and hardly any is ever taken away, so the symbols of
+an older glibc are those of a newer one with `version <= floor`. What a newer library cannot tell is where a
+symbol used to live: glibc 2.34 folded libpthread, libdl, librt, libutil and parts of others into libc. That
+is data: `toolchains/glibc/moves.toml`, made by `scripts/update_glibc_moves.py`, and `corrections.toml`, by hand.
+`scripts/check_floor.py` holds the outcome against two independent witnesses.
 """
 
 from __future__ import annotations
@@ -67,16 +68,16 @@ Libraries = Mapping[str, tuple[Symbol, ...]]
 
 
 def version_number(version: str) -> tuple[int, ...]:
-    """The numbers of a version's name: `GLIBC_2.3.4` is (2, 3, 4); empty for one without (`GLIBC_PRIVATE`)."""
+    """The numbers in a version's name: (2, 3, 4) of `GLIBC_2.3.4`; none of `GLIBC_PRIVATE`."""
     match = _VERSION.fullmatch(version)
     return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
 def read_symbols(readelf: Path, library: Path, log: Log) -> tuple[Symbol, ...]:
-    """The public symbols that a shared library exports, read by binutils' readelf (16 times faster than pyelftools).
+    """The public symbols that a shared library exports, read by binutils' readelf.
 
-    Left out: private versions, the version names themselves, and the placeholders that keep emptied libraries'
-    version definitions alive.
+    Left out: private versions, the version names themselves, and the placeholders that keep the version
+    definitions of emptied libraries alive.
 
     Raises:
         CommandFailed: it is not a shared library.
@@ -156,13 +157,13 @@ def floor_libraries(today: Libraries, floor: Glibc, history: History) -> dict[st
         history: what has moved since.
 
     Returns:
-        By soname, symbols with `version <= floor`, the highest version of each name as the default one. A library
-        that exports nothing at the floor is left in, empty, if it was there.
+        By soname, symbols with `version <= floor`, the highest version of each name as the default one. A
+        library that exports nothing at the floor is left in, empty.
     """
     found: dict[str, dict[tuple[str, str], Symbol]] = {soname: {} for soname in today}
     for soname, symbols in today.items():
         for symbol in symbols:
-            if symbol.number[:2] > floor:
+            if symbol.number[:2] > floor or not symbol.version.startswith("GLIBC_"):
                 continue
             for home in sorted(history.homes(symbol, soname, floor)):
                 known = found.setdefault(home, {})

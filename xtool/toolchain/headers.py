@@ -1,8 +1,9 @@
 """Headers that answer for the floor: a newer glibc's, made to declare and do what an older one's did.
 
-Three things are changed. The version they state. Conditions by which newer headers send calls to newer symbols.
-And declarations of functions that the floor does not have are taken out: a project that finds no `gettid` defines
-its own, `static`, and a declaration in the way would be an error that the old system does not have.
+Three things are changed. The version they state. Conditions by which newer headers send calls to newer
+symbols. And declarations of functions that the floor does not have are taken out: a project that finds no
+`gettid` defines its own, `static`, and a declaration in the way would be an error that the old system does
+not have.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class _Edit:
     replacement: str
 
 
+_NARROW = r"__MATHCALL_NARROW \(__MATHCALL_NAME \((?:{})\),[^;]*;"
+
 _EDITS = (
     # 0b prefixes: strtol and scanf become __isoc23_strtol and __isoc23_scanf (2.38).
     _Edit("features.h", (2, 38), r"(define __GLIBC_USE_C23_STRTOL) 1", r"\1 0"),
@@ -47,8 +50,11 @@ _EDITS = (
         "fcntl.h", (2, 28), r"__REDIRECT \(fcntl, (\(int __fd, int __cmd, \.\.\.\)), fcntl64\)", r"fcntl \1"
     ),
     _Edit("fcntl.h", (2, 28), r"#\s*define fcntl fcntl64\n", "\n"),
-    # The functions and macros of TS 18661-1 (2.25); among them type-generic macros over new symbols.
-    _Edit("bits/libc-header-start.h", (2, 25), r"(define __GLIBC_USE_IEC_60559_BFP_EXT(?:_C23)?) 1", r"\1 0"),
+    # The macros of TS 18661-1 (2.25), over new symbols; two of its functions came with 2.24.
+    _Edit("bits/libc-header-start.h", (2, 24), r"(define __GLIBC_USE_IEC_60559_BFP_EXT(?:_C23)?) 1", r"\1 0"),
+    # Arithmetic that rounds to a narrower type: declared by macros that make names (2.28, 2.35).
+    _Edit("bits/mathcalls-narrow.h", (2, 28), _NARROW.format("add|div|mul|sub"), ""),
+    _Edit("bits/mathcalls-narrow.h", (2, 35), _NARROW.format("fma|sqrt"), ""),
     # The functions of _Float128 (2.26) and of the other _FloatN types (2.27).
     _Edit("bits/floatn.h", (2, 26), r"(define __HAVE_FLOAT128) 1", r"\1 0"),
     _Edit("bits/floatn.h", (2, 27), r"(define __HAVE_FLOAT64X) \w+", r"\1 0"),
@@ -114,7 +120,7 @@ def without_declarations(text: str, names: Collection[str]) -> str:
         names: functions to take out.
     """
     # Same length throughout: comments, strings and directives become what cannot be mistaken for code.
-    code = _NOISE.sub(lambda match: _blank(match[0]), text)
+    code = _NOISE.sub(lambda match: '"' * len(match[0]) if match[0][0] == '"' else _blank(match[0]), text)
     code = _DIRECTIVE.sub(lambda match: "\x01" + _blank(match[0])[1:], code)
     for start, end in _declarations(code, names):
         kept = code[start:end]

@@ -3,50 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from xtool.log import Log
 from xtool.proc import run
 from xtool.toolchain.floor import Symbol, version_number
 
-
 _TYPES = {"FUNC": "function", "OBJECT": "object", "TLS": "tls_object"}
 
 
-def write_stub(
-    soname: str,
-    symbols: Sequence[Symbol],
-    output: Path,
-    *,
-    assembler: Path,
-    linker: Path,
-    scratch: Path,
-    log: Log,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What stubs are made with.
+
+    Args:
+        assembler: the target's `as`.
+        linker: the target's `ld`.
+        scratch: folder for what lies between.
+        log: told the commands.
+    """
+
+    assembler: Path
+    linker: Path
+    scratch: Path
+    log: Log
+
+
+def write_stub(soname: str, symbols: Sequence[Symbol], output: Path, bench: Bench) -> None:
     """Write a shared library that exports exactly these symbols.
 
     Args:
         soname: its DT_SONAME.
         symbols: what it exports; at most one default version a name.
         output: the file.
-        assembler: the target's `as`.
-        linker: the target's `ld`.
-        scratch: an empty or shared folder for what lies between.
-        log: told the commands.
+        bench: tools and folder.
 
     Raises:
         CommandFailed: as or ld refused.
     """
-    source, object_file, script = (scratch / f"{soname}.{end}" for end in ("s", "o", "map"))
+    source, object_file, script = (bench.scratch / f"{soname}.{end}" for end in ("s", "o", "map"))
     source.write_text(assembly(symbols), encoding="ascii")
     script.write_text(version_script(symbols), encoding="ascii")
-    run([assembler, "-o", object_file, source], log=log, what=f"assembling the stub of {soname}")
-    command = [linker, "-shared", "--soname", soname, "--hash-style=both", "--build-id=none"]
+    assemble: list[str | Path] = [bench.assembler, "-o", object_file, source]
+    run(assemble, log=bench.log, what=f"assembling the stub of {soname}")
+    link: list[str | Path] = [bench.linker, "-shared", "--soname", soname, "--hash-style=both"]
     if symbols:
-        command += ["--version-script", script]
-    # Only linkers ever read it: no padding to pages.
-    command += ["-z", "noseparate-code", "-z", "max-page-size=4096", "-o", output, object_file]
-    run(command, log=log, what=f"linking the stub of {soname}")
+        link += ["--version-script", script]
+    # Only linkers ever read it: no build id, no padding to pages.
+    link += ["--build-id=none", "-z", "noseparate-code", "-z", "max-page-size=4096"]
+    run([*link, "-o", output, object_file], log=bench.log, what=f"linking the stub of {soname}")
 
 
 def assembly(symbols: Sequence[Symbol]) -> str:
@@ -73,7 +79,7 @@ def assembly(symbols: Sequence[Symbol]) -> str:
             lines.append(f"\t.balign {min(address & -address, 32) or 1}")
             for alias, symbol in enumerate(group):
                 lines += _define(symbol, f"{kind.lower()}{address:x}_{alias}", _TYPES[kind])
-            lines.append(f"\t.zero {max(max(symbol.size for symbol in group), 1)}")
+            lines.append(f"\t.zero {max(1, *(symbol.size for symbol in group))}")
     lines.append('\t.section .note.GNU-stack,"",%progbits')
     return "\n".join(lines) + "\n"
 
@@ -81,14 +87,13 @@ def assembly(symbols: Sequence[Symbol]) -> str:
 def _define(symbol: Symbol, label: str, kind: str) -> list[str]:
     # An own label each: one name can carry several versions, and `.symver` renames a label.
     at = "@@" if symbol.default else "@"
-    lines = [
+    return [
         f"\t.{'weak' if symbol.weak else 'globl'} {label}",
         f"\t.type {label}, %{kind}",
         f"\t.size {label}, {symbol.size or 4}",
         f"\t.symver {label}, {symbol.name}{at}{symbol.version}, remove",
         f"{label}:",
     ]
-    return lines
 
 
 def version_script(symbols: Sequence[Symbol]) -> str:

@@ -22,6 +22,7 @@ from xtool.recipes import Assembly, Recipe
 from xtool.targets import Glibc, Target, format_glibc, parse_glibc
 from xtool.toolchain import compat, headers, stubs
 from xtool.toolchain.floor import (
+    Libraries,
     Symbol,
     floor_libraries,
     libgcc_version,
@@ -34,7 +35,6 @@ REVISION = 1
 KIND = "derived"
 _COMPONENT = "glibc"
 _LOWEST: Glibc = (2, 17)
-_FOLDED: Glibc = (2, 34)
 
 _LIBC = "libc.so.6"
 _LIBGCC = "libgcc_s.so.1"
@@ -51,11 +51,12 @@ _LINK_NAMES = {
 """What `-l` calls each library."""
 
 _NEVER_LINKED = ("libnsl.so.1", "libcrypt.so.1", "libBrokenLocale.so.1", "libthread_db.so.1")
-"""Stubs without a name for `-l`: other libraries may need them, but a wheel that does breaks on newer systems, which
-have given libnsl and libcrypt up."""
+"""Stubs without a name for `-l`: other libraries may need them, but a wheel that does breaks on newer
+systems, which have given libnsl and libcrypt up."""
 
 _AS_NEEDED = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1")
-_START_FILES = ("crt1.o", "Scrt1.o", "crti.o", "crtn.o", "gcrt1.o", "grcrt1.o", "Mcrt1.o")
+_START_FILES = ("crti.o", "crtn.o")
+_NEW_START_FILES = ("crt1.o", "Scrt1.o", "gcrt1.o", "grcrt1.o", "Mcrt1.o")
 _EMPTY_ARCHIVE = b"!<arch>\n"
 _OTHER_TRIPLET = re.compile(r"usr/include/[a-z0-9_]+-linux-gnu[a-z0-9_]*/")
 
@@ -105,58 +106,62 @@ def sysroot(path: Path, floor: Glibc) -> Sysroot:
 
 
 def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
-    tools = toolchain(job.needs[gcc], target)
+    log, tools = job.ctx.log, toolchain(job.needs[gcc], target)
     raw = job.scratch / "raw"
-    raw.mkdir()
-    glibc_headers: list[str] = []
-    for name, file in job.files.items():
-        unpacked = unpack(file, raw, only=partial(_wanted, triplet=target.triplet))
-        if name == "libc6-dev":
-            glibc_headers = [name for name in unpacked if name.startswith("usr/include/")]
-    libraries = raw / "usr" / "lib" / target.triplet
+    unpacked = {
+        name: unpack(file, raw, only=partial(_wanted, triplet=target.triplet))
+        for name, file in job.files.items()
+    }
+    packaged = raw / "usr" / "lib" / target.triplet
     folder = job.staging / "usr" / "lib"
     folder.mkdir(parents=True)
-    for name in ("lib", "lib64"):
-        (job.staging / name).symlink_to("usr/lib")
-    (job.staging / "usr" / "lib64").symlink_to("lib")
+    for place, link in (("lib", "usr/lib"), ("lib64", "usr/lib"), ("usr/lib64", "lib")):
+        (job.staging / place).symlink_to(link)
 
-    today = _read_libraries(libraries, target, tools, job.ctx.log)
+    today = _read_libraries(packaged, target, tools, log)
     libgcc = today.pop(_LIBGCC)
     exports = floor_libraries(today, floor, load_history(_tables()))
     limit = libgcc_version(_tables(), floor)
     exports[_LIBGCC] = tuple(s for s in libgcc if s.version.startswith("GCC_") and s.number <= limit)
-    names = {symbol.name for symbols in exports.values() for symbol in symbols}
+    names = _names(exports)
 
-    _merge_headers(raw, job.staging / "usr" / "include", target)
-    shims = compat.shims_for(target, names)
-    absent = {s.name for symbols in today.values() for s in symbols} - names - compat.provided(shims)
     include = job.staging / "usr" / "include"
-    headers.answer_for(
-        include, floor, absent, glibc_files={include / _below_include(name, target) for name in glibc_headers}
-    )
+    _merge_headers(raw, include, target)
+    shims = compat.shims_for(target, names)
+    ours = {include / _below_include(name, target) for name in unpacked["libc6-dev"]}
+    headers.answer_for(include, floor, _names(today) - names - compat.provided(shims), glibc_files=ours)
 
-    log = job.ctx.log
-    write = partial(
-        stubs.write_stub, assembler=tools.tool("as"), linker=tools.tool("ld"), scratch=job.scratch, log=log
-    )
+    bench = stubs.Bench(tools.tool("as"), tools.tool("ld"), job.scratch, log)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        done = [pool.submit(write, soname, symbols, folder / soname) for soname, symbols in exports.items()]
-        for future in done:
-            future.result()
+        made = [
+            pool.submit(stubs.write_stub, soname, symbols, folder / soname, bench)
+            for soname, symbols in exports.items()
+        ]
+        for stub in made:
+            stub.result()
     _write_link_names(folder, exports, target)
-    for name in _START_FILES:
-        if (libraries / name).is_file() and (floor >= compat.NEW_START or name.startswith("crt")):
-            shutil.copyfile(libraries / name, folder / name)
-    compat.write_start_files(target, tools, job.staging, floor, folder, log)
-    shutil.copyfile(libraries / "libc_nonshared.a", folder / "libc_nonshared.a")
-    compat.write_archive(
-        target, tools, job.staging, shims, names, folder / "libc_nonshared.a", job.scratch, log
-    )
+    shop = compat.Workshop(target, tools, job.staging, job.scratch, log)
+    _write_start_files(shop, floor, packaged, folder)
+    shutil.copyfile(packaged / "libc_nonshared.a", folder / "libc_nonshared.a")
+    compat.write_archive(shop, shims, names, folder / "libc_nonshared.a")
 
     share = job.staging / "share" / "xtool"
     share.mkdir(parents=True)
     table = {soname: sorted(map(str, symbols)) for soname, symbols in sorted(exports.items())}
     (share / "exports.json").write_text(json.dumps(table, indent=0) + "\n", encoding="ascii")
+
+
+def _names(libraries: Libraries) -> frozenset[str]:
+    return frozenset(symbol.name for symbols in libraries.values() for symbol in symbols)
+
+
+def _write_start_files(shop: compat.Workshop, floor: Glibc, packaged: Path, folder: Path) -> None:
+    names = _START_FILES if floor < compat.NEW_START else (*_START_FILES, *_NEW_START_FILES)
+    for name in names:
+        if (packaged / name).is_file():
+            shutil.copyfile(packaged / name, folder / name)
+    if floor < compat.NEW_START:
+        compat.write_start_files(shop, folder)
 
 
 def _glibc_version(artifacts: tuple[Artifact, ...]) -> Glibc:
@@ -195,7 +200,7 @@ def _read_libraries(
 
 
 def _merge_headers(raw: Path, include: Path, target: Target) -> None:
-    """Move the headers into place, the multiarch folder's among the others, links replaced by what they name."""
+    """Move the headers into place, the multiarch folder's among the others, links replaced by their files."""
     (raw / "usr" / "include").rename(include)
     multiarch = include / target.triplet
     for path in sorted(multiarch.rglob("*")):
@@ -215,14 +220,15 @@ def _merge_headers(raw: Path, include: Path, target: Target) -> None:
 
 
 def _below_include(name: str, target: Target) -> str:
+    """Where a header of the package stands below the merged include folder."""
     return name.removeprefix("usr/include/").removeprefix(f"{target.triplet}/")
 
 
 def _write_link_names(folder: Path, exports: Mapping[str, tuple[Symbol, ...]], target: Target) -> None:
     """What `-lc`, `-lm`, `-lpthread` and so on find.
 
-    libc's script offers the libraries that glibc 2.34 folded into libc: code written for newer systems does not
-    pass `-lpthread` or `-ldl`. AS_NEEDED makes a library that is not used cost nothing. `=` is the sysroot.
+    libc's script offers the libraries that glibc 2.34 folded into libc: code written for newer systems does
+    not pass `-lpthread` or `-ldl`. AS_NEEDED makes an unused library cost nothing. `=` is the sysroot.
     """
     loader = PurePosixPath(target.dynamic_linker).name
     offered = [soname for soname in (*_AS_NEEDED, loader) if exports.get(soname)]
