@@ -40,7 +40,7 @@ SUITES = {
     "markupsafe": (["pytest"], "pytest -q -p no:cacheprovider {project}/tests"),
     "msgpack": (["pytest"], "pytest -q -p no:cacheprovider {project}/test"),
     "ujson": (["pytest"], "pytest -q -p no:cacheprovider {project}/tests"),
-    "wrapt": (["pytest"], "pytest -q -p no:cacheprovider {project}/tests"),
+    "kiwisolver": (["pytest"], "pytest -q -p no:cacheprovider {project}/py/tests"),
 }
 """Package -> requirements of its test suite, command."""
 
