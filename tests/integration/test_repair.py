@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -95,7 +94,7 @@ def _repaired(
     **settings: Path,
 ) -> Path:
     raw = folder / "raw"
-    raw.mkdir(exist_ok=True)
+    raw.mkdir(parents=True, exist_ok=True)
     made = wheel(raw, {"demo/__init__.py": b"", **files})
     dirs = [library.parent for library in libraries]
     outdir = folder / "wheelhouse"
@@ -117,7 +116,7 @@ def test_a_library_is_grafted_into_a_foreign_wheel(
     verdict = judge(made, target=PPC64LE, python="3.13", glibc=(2, 17))
     assert verdict.findings == ()
     assert verdict.earned_tag == _audited(made) == "manylinux_2_17_ppc64le"
-    again = _repaired(ctx, tmp_path / "..", {EXTENSION: extension.read_bytes()}, library)
+    again = _repaired(ctx, tmp_path / "again", {EXTENSION: extension.read_bytes()}, library)
     assert again.read_bytes() == made.read_bytes()
 
 
@@ -222,4 +221,3 @@ def test_nothing_of_this_machine_reaches_the_wheel(
     with zipfile.ZipFile(made) as archive:
         assert not [n for n in archive.namelist() if "sbom" in n]
         assert {i.date_time for i in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    shutil.rmtree(tmp_path / "wheelhouse")
