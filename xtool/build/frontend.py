@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -209,9 +210,12 @@ class _Hooks:
         from pyproject_hooks import BackendUnavailable, HookMissing
 
         try:
-            if wheels is not None:
-                return self._caller.build_wheel(str(wheels), config_settings=settings)
-            return getattr(self._caller, hook)(config_settings=settings)
+            # pyproject_hooks says again here what the back end has warned of there.
+            with warnings.catch_warnings(record=True) as said:
+                if wheels is not None:
+                    answer = self._caller.build_wheel(str(wheels), config_settings=settings)
+                else:
+                    answer = getattr(self._caller, hook)(config_settings=settings)
         except BackendUnavailable as error:
             raise CommandFailed(
                 f"the build back end of {self._label} cannot be loaded: `{self._system.backend}`",
@@ -225,6 +229,9 @@ class _Hooks:
                 facts=[f"build-backend: {self._system.backend}"],
                 code="no-backend",
             ) from error
+        for warning in said:
+            self._ctx.log.detail(f"{self._label}: {warning.message}")
+        return answer
 
     def _run(
         self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None

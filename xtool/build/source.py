@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
@@ -333,7 +334,26 @@ def _fetch_sdist(ctx: Context, requirement: Requirement, python: str | None) -> 
 
 
 def _resolve(ctx: Context, requirement: Requirement, python: str | None) -> dict[str, Any]:
-    """The index's entry for a requirement, in the form of pylock.toml (PEP 751)."""
+    """The index's entry for a requirement, in the form of pylock.toml (PEP 751).
+
+    Where several indexes have the version, uv looks at one of them; if that one has wheels only, the default
+    index is asked for the same version.
+    """
+    environ = index.uv_environment(ctx)
+    package = _ask_uv(ctx, requirement, python, environ)
+    extra = {name for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS") if environ.pop(name, None)}
+    if not extra or package.get("sdist"):
+        return package
+    same = Requirement(f"{requirement.name}=={package['version']}") if "version" in package else requirement
+    try:
+        return _ask_uv(ctx, same, python, environ)
+    except XtoolError:
+        return package
+
+
+def _ask_uv(
+    ctx: Context, requirement: Requirement, python: str | None, environ: Mapping[str, str]
+) -> dict[str, Any]:
     version = python or f"{sys.version_info[0]}.{sys.version_info[1]}"
     argv = [
         *index.uv_command(ctx),
@@ -343,7 +363,7 @@ def _resolve(ctx: Context, requirement: Requirement, python: str | None) -> dict
     done = proc.run(
         argv,
         log=ctx.log,
-        env=index.uv_environment(ctx),
+        env=environ,
         cwd=Path("/"),
         stdin=f"{requirement}\n",
         check=False,

@@ -85,11 +85,13 @@ def _patch_include(include: str, platinclude: str) -> None:
         return
     import sysconfig
 
-    schemes = getattr(sysconfig, "_INSTALL_SCHEMES", {})
-    for scheme in schemes.values():
-        if "/include/python{" in scheme.get("include", ""):
-            scheme["include"] = include
-            scheme["platinclude"] = platinclude or include
+    def literal(path: str) -> str:
+        return path.replace("{", "{{").replace("}", "}}")
+
+    for scheme in getattr(sysconfig, "_INSTALL_SCHEMES", {}).values():
+        if scheme.get("include", "").startswith("{installed_base}"):
+            scheme["include"] = literal(include)
+            scheme["platinclude"] = literal(platinclude or include)
 
 
 install(os.environ)

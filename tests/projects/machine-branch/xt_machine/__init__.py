@@ -1,0 +1,3 @@
+from xt_machine._machine import machine
+
+__all__ = ["machine"]
