@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from xtool.targetenv import TargetEnv
 
-_NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
+_NO_WHEEL = re.compile(r"(?:Wheels are (?:required|available)|only found wheels) for `([^`]+)`")
 _UNKNOWN = re.compile(
-    r"([A-Za-z0-9][\w.-]*) was not found in the (?:package registry|provided package locations)"
+    r"([A-Za-z0-9][\w.-]*) was not found in the (?:package registry|provided package locations|cache)"
 )
 _SHOWN_LINES = 16
 _NETWORK_SIGNS = ("error sending request", "Failed to fetch", "Could not connect", "dns error")
@@ -180,7 +180,7 @@ def _explain(
     build = f"xtool build {name} --target {env.target.name} --python {env.python.version}"
     if env.ctx.settings.offline:
         return OfflineError(
-            f"{name or 'a requirement'} is not in uv's cache and `--offline` forbids fetching it",
+            f"{name or 'a requirement'} has no wheel in uv's cache, and `--offline` forbids fetching one",
             facts=facts,
             hint="run once without `--offline`, or with `--no-test`",
         )
@@ -223,4 +223,5 @@ def _wrap_programs(env: TargetEnv) -> None:
         real = program.with_name(program.name + ".target")
         program.replace(real)
         program.write_text(env.launcher(real), encoding="utf-8")
-        program.chmod(0o755)
+        for path in (real, program):
+            path.chmod(0o755)

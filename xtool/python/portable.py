@@ -71,7 +71,10 @@ def choose_source(ctx: Context, wanted: str, *, installed: Callable[[str], bool]
 
 
 def reachable(ctx: Context) -> bool:
-    """Whether the mirror of portable builds answers: one HEAD request, no retries, a few seconds at most."""
+    """Whether the mirror of portable builds answers: one request, no retries, a few seconds at most.
+
+    It is a GET whose body is not read, as not every file server knows HEAD.
+    """
     if ctx.settings.offline:
         return False
     import requests
@@ -81,12 +84,13 @@ def reachable(ctx: Context) -> bool:
         return Path(base.removeprefix("file://")).is_dir()
     timeout = min(_PROBE_TIMEOUT, ctx.settings.connect_timeout)
     try:
-        answer = requests.head(base, timeout=timeout, allow_redirects=True)
+        with requests.get(base, timeout=timeout, stream=True) as answer:
+            status = answer.status_code
     except (requests.RequestException, ValueError) as error:
         ctx.log.detail(f"portable Python builds are out of reach: {error}")
         return False
     # A folder that cannot be listed answers 403 or 404 and still serves files; a proxy that refuses says 407.
-    return answer.status_code < 500 and answer.status_code != 407
+    return status < 500 and status != 407
 
 
 def install(ctx: Context, key: str, dest: Path) -> Path:
@@ -112,36 +116,32 @@ def install(ctx: Context, key: str, dest: Path) -> Path:
             hint="run once without `--offline`, or choose `--python-source debian`",
         )
     place = dest.with_name(dest.name + ".uv")
-    argv: list[str | Path] = [
-        _uv(),
-        "python",
-        "install",
-        key,
-        "--install-dir",
-        place,
-        "--no-bin",
-        "--no-progress",
-    ]
-    argv += ["--color", "never", "--no-config", "--cache-dir", place / "cache"]
+    try:
+        _run_uv(ctx, key, place)
+        found = [path for path in sorted(place.glob("cpython-*")) if path.is_dir() and not path.is_symlink()]
+        if len(found) != 1:
+            raise CommandFailed(f"uv installed no Python for {key}", facts=[str(path) for path in found])
+        forget_place(found[0])
+        found[0].rename(dest)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return dest
+
+
+def _run_uv(ctx: Context, key: str, place: Path) -> None:
+    argv: list[str | Path] = [_uv(), "python", "install", key, "--install-dir", place, "--no-bin"]
+    argv += ["--no-progress", "--color", "never", "--no-config", "--cache-dir", place / "cache"]
     if ctx.settings.python_mirror:
-        argv += ["--mirror", ctx.settings.python_mirror]
-    passed = {name: ctx.environ[name] for name in _PASSED_ON if name in ctx.environ}
-    kept = {k: v for k, v in ctx.environ.items() if not k.startswith(("UV_", "PYTHON", "VIRTUAL_ENV"))}
-    done = proc.run(
-        argv,
-        log=ctx.log,
-        env={**kept, **passed, "UV_HTTP_TIMEOUT": f"{max(1, round(ctx.settings.stall_timeout))}"},
-        check=False,
-    )
+        argv += ["--mirror", ctx.settings.python_mirror.rstrip("/")]
+    kept = {
+        name: value
+        for name, value in ctx.environ.items()
+        if name in _PASSED_ON or not name.startswith(("UV_", "PYTHON", "VIRTUAL_ENV"))
+    }
+    timeout = f"{max(1, round(ctx.settings.stall_timeout))}"
+    done = proc.run(argv, log=ctx.log, env={**kept, "UV_HTTP_TIMEOUT": timeout}, check=False)
     if done.returncode != 0:
         raise _explain(key, done)
-    found = [path for path in sorted(place.glob("cpython-*")) if path.is_dir() and not path.is_symlink()]
-    if len(found) != 1:
-        raise CommandFailed(f"uv installed no Python for {key}", facts=done.stdout.splitlines())
-    forget_place(found[0])
-    found[0].rename(dest)
-    shutil.rmtree(place)
-    return dest
 
 
 def forget_place(build: Path) -> None:
@@ -208,8 +208,12 @@ def _explain(key: str, done: proc.Completed) -> Exception:
             facts=facts,
             hint="choose `--python-source debian`, or a newer uv",
         )
-    return NetworkError(
-        f"the portable Python {key} could not be fetched",
-        facts=facts,
-        hint="check the network and XTOOL_PYTHON_MIRROR, or choose `--python-source debian`",
+    if re.search(r"[Ff]ailed to (?:download|fetch)|error sending request|HTTP status", done.stdout):
+        return NetworkError(
+            f"the portable Python {key} could not be fetched",
+            facts=facts,
+            hint="check the network and XTOOL_PYTHON_MIRROR, or choose `--python-source debian`",
+        )
+    return CommandFailed(
+        f"uv could not install the portable Python {key}", facts=facts, hint="choose `--python-source debian`"
     )

@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from xtool import proc
-from xtool.artifacts import Artifact
 from xtool.catalog import Lock
 from xtool.context import Context
 from xtool.errors import CatalogError, StoreError
@@ -36,7 +35,7 @@ DESKTOP_SONAMES = frozenset(
         *("libX11.so.6", "libXext.so.6", "libXrender.so.1", "libICE.so.6", "libSM.so.6", "libGL.so.1"),
     }
 )
-"""What manylinux policies allow outside a wheel (auditwheel's `manylinux-policy.json`) and few wheels need."""
+"""What manylinux policies allow outside a wheel (auditwheel's policy file) and few wheels need."""
 
 _REVISION = 1
 
@@ -95,7 +94,7 @@ def target_python_recipe(target: Target, lock: Lock, version: str, *, source: st
         parameters = {"python": version, "source": source}
 
     def assemble(assembly: Assembly) -> None:
-        _unpack_root(assembly, artifacts, version, target)
+        _unpack_root(assembly, version, target)
         if source == "portable":
             portable.install(
                 assembly.ctx,
@@ -132,7 +131,7 @@ def desktop_recipe(target: Target, lock: Lock, version: str) -> Recipe:
     artifacts = lock.artifacts(component)
 
     def assemble(assembly: Assembly) -> None:
-        _unpack_root(assembly, artifacts, version, target)
+        _unpack_root(assembly, version, target)
 
     return Recipe(
         name=f"{component}-{target.name}",
@@ -239,12 +238,15 @@ def _is_interpreter(package: str) -> bool:
     return package.startswith(("python3", "libpython3"))
 
 
-def _unpack_root(assembly: Assembly, artifacts: tuple[Artifact, ...], version: str, target: Target) -> None:
-    from xtool.archive import unpack
+def _unpack_root(assembly: Assembly, version: str, target: Target) -> None:
+    from xtool.archive import unpack_all
 
-    wanted = _filter(version, target)
-    for artifact in artifacts:
-        unpack(assembly.files[artifact.name], assembly.staging, only=wanted)
+    unpack_all(
+        assembly.files.values(),
+        assembly.staging,
+        only=_filter(version, target),
+        jobs=assembly.ctx.settings.jobs,
+    )
     merge_usr(assembly.staging)
     _link_loader(assembly.staging, target)
 
