@@ -51,7 +51,7 @@ def arm(environ: Mapping[str, str]) -> None:
 def checkpoint(ctx: Context, name: str) -> None:
     """Stop here when the environment of `ctx` says so; see `passing`."""
     if ctx.environ.get(CHECKPOINT_VARIABLE) == name:
-        os.kill(os.getpid(), signal.SIGSTOP)
+        _park()
 
 
 def passing(name: str) -> None:
@@ -60,7 +60,14 @@ def passing(name: str) -> None:
     The process stops itself (SIGSTOP), which its parent sees with `waitpid(WUNTRACED)`.
     """
     if name in _armed:
-        os.kill(os.getpid(), signal.SIGSTOP)
+        _park()
+
+
+def _park() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    # Another thread may take the signal; this one must not get any further meanwhile.
+    while True:
+        time.sleep(1)
 
 
 @contextmanager
