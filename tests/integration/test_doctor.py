@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 
@@ -49,3 +50,24 @@ def test_a_warm_set_up_needs_no_network_and_writes_nothing(cli, shared_cache: Pa
     assert done.code == 0
     assert "ppc64le is ready" in done.stderr
     assert sorted((str(path), path.lstat().st_mtime_ns) for path in cli.cache.rglob("*")) == before
+
+
+def test_what_a_command_uses_is_not_removed(cli, shared_cache: Path) -> None:
+    _set_up(cli, shared_cache)
+    code = "print('ready', flush=True); input(); import json; print(json.dumps('still there'))"
+    process = subprocess.Popen(
+        cli.command("run", "--target", "ppc64le", "--", "python", "-c", code),
+        env=cli.environ({}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    cleaned = cli("cache", "clean", "--output", "json")
+    assert cleaned.code == 0, cleaned.stderr
+    kept = {Path(path).name.rpartition("-")[0] for path in cleaned.document["data"]["kept_in_use"]}
+    assert kept == {"qemu-ppc64le", "python3.13-ppc64le"}
+    assert process.communicate("\n", timeout=60)[0] == '"still there"\n'
+    assert process.returncode == 0
+    assert cli("cache", "clean", "--output", "json").document["data"]["kept_in_use"] == []

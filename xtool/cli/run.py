@@ -14,13 +14,18 @@ from xtool.cli.base import Result, Session, kit_options, setting, target_option,
 def _run(session: Session, words: tuple[str, ...]) -> Result:
     from xtool import proc
     from xtool.setup import ensure_kit
+    from xtool.store import Store
     from xtool.targetenv import TargetEnv
 
     request = session.one_request()
     (version,) = request.versions
     wheels, requirements = _split(session.value("with", ()))
     kit = ensure_kit(session.ctx, request)
-    with tempfile.TemporaryDirectory(prefix="xtool-run-", ignore_cleanup_errors=True) as folder:
+    used = [kit.emulator.executable, kit.pythons[version].root]
+    with (
+        Store(session.ctx).using(used),
+        tempfile.TemporaryDirectory(prefix="xtool-run-", ignore_cleanup_errors=True) as folder,
+    ):
         target_env = TargetEnv.create(session.ctx, kit, version, Path(folder) / "env")
         if wheels or requirements:
             target_env.install(wheels, requirements)
