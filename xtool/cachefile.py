@@ -342,6 +342,9 @@ class _Archive:
             raise self._broken(f"the list of files of {folder} is not readable") from error
         if len(listing.files) != record.count or sum(f.size for f in listing.files) != record.size:
             raise self._broken(f"the list of files of {folder} is not the one of its manifest")
+        named = {*(entry.path for entry in listing.files), *(path for path, _ in listing.links)}
+        if named & manifest.OWN or manifest.FOLDER not in listing.folders:
+            raise self._broken(f"the list of files of {folder} has no room for its own records")
         if record.size != self._expected[folder].get("size"):
             raise self._broken(f"{folder} has another size than announced")
         return record, listing

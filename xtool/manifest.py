@@ -25,7 +25,7 @@ SCHEMA = 1
 FOLDER = "share/xtool"
 MANIFEST = f"{FOLDER}/manifest.json"
 FILES = f"{FOLDER}/files.json"
-_OWN = frozenset({MANIFEST, FILES})
+OWN = frozenset({MANIFEST, FILES})
 _CHUNK = 1 << 20
 
 
@@ -274,7 +274,7 @@ def _walk(tree: Path) -> tuple[list[str], list[str], list[tuple[str, str]]]:
                     pending.append(path)
                 elif not entry.is_file(follow_symlinks=False):
                     raise StoreError(f"{entry.path} is neither file, folder nor link")
-                elif path not in _OWN:
+                elif path not in OWN:
                     files.append(path)
     return sorted(folders), sorted(files), sorted(links)
 

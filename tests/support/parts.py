@@ -43,6 +43,7 @@ def recipe(
 
     def fill(staging: Path, scratch: Path) -> None:
         write_files(staging, files if files is not None else FILES)
+        (staging / "share").mkdir(exist_ok=True)
         (staging / "share/link").symlink_to("data/a.txt")
         if slot:
             write_files(
