@@ -16,6 +16,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from xtool import proc
@@ -198,11 +199,12 @@ def read_sysconfig(stdlib: Path) -> tuple[str, dict[str, str | int]]:
     """
     files = sorted(path for path in stdlib.glob("_sysconfigdata_*.py") if not path.is_symlink())
     for file in files:
-        for statement in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(statement, ast.Assign) and any(
-                isinstance(name, ast.Name) and name.id == "build_time_vars" for name in statement.targets
-            ):
-                return file.stem, ast.literal_eval(statement.value)
+        with suppress(SyntaxError, ValueError):
+            for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+                if isinstance(statement, ast.Assign) and any(
+                    isinstance(name, ast.Name) and name.id == "build_time_vars" for name in statement.targets
+                ):
+                    return file.stem, ast.literal_eval(statement.value)
     raise CatalogError(
         f"no build-time variables in {stdlib}",
         facts=[f"files: {', '.join(file.name for file in files) or 'none'}"],
