@@ -3,7 +3,8 @@
 Every symbol of glibc carries the version it appeared in, and hardly any is ever taken away, so the symbols of
 an older glibc are those of a newer one with `version <= floor`. What a newer library cannot tell is where a
 symbol used to live: glibc 2.34 folded libpthread, libdl, librt, libutil and parts of others into libc. That
-is data: `toolchains/glibc/moves.toml`, made by `scripts/update_glibc_moves.py`, and `corrections.toml`, by hand.
+is data: `toolchains/glibc/moves.toml`, made by `scripts/update_glibc_moves.py`, and `corrections.toml`, made
+by hand.
 `scripts/check_floor.py` holds the outcome against two independent witnesses.
 """
 
