@@ -1,16 +1,16 @@
 """Makes components: downloads what they are made from and assembles them, all at once.
 
-Assembling starts before the downloads end: a recipe's function is given a mapping of files that waits for the
-file it is asked for, and gives them in the order in which they come when it is gone through.
+Assembling starts before the downloads end: a recipe's function is given mappings that wait for what they are
+asked for, a file or a component that the recipe needs. Going through the files gives them as they come.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,28 +120,71 @@ class _Arrivals:
                 self._changed.wait()
 
 
+class _Waits:
+    """Seconds that a recipe's function has spent waiting: they are not what its component took."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the time of the block."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - started
+
+
 class _Files(Mapping[str, VerifiedFile]):
     """A recipe's files by package name; asking for one waits until it is there."""
 
-    def __init__(self, artifacts: Sequence[Artifact], arrivals: _Arrivals) -> None:
+    def __init__(self, artifacts: Sequence[Artifact], arrivals: _Arrivals, waits: _Waits) -> None:
+        self._waits = waits
         self._artifacts = {artifact.name: artifact for artifact in artifacts}
         self._arrivals = arrivals
         if len(self._artifacts) != len(artifacts):
             raise CatalogError("a recipe has two artifacts of one name")
 
     def __getitem__(self, name: str) -> VerifiedFile:
-        return self._arrivals.next_of({self._artifacts[name].sha256: None})
+        with self._waits.counted():
+            return self._arrivals.next_of({self._artifacts[name].sha256: None})
 
     def __iter__(self) -> Iterator[str]:
         left = {artifact.sha256: name for name, artifact in self._artifacts.items()}
         while left:
-            yield left.pop(self._arrivals.next_of(left).artifact.sha256)
+            with self._waits.counted():
+                file = self._arrivals.next_of(left)
+            yield left.pop(file.artifact.sha256)
 
     def __len__(self) -> int:
         return len(self._artifacts)
 
     def __contains__(self, name: object) -> bool:
         return name in self._artifacts
+
+
+class _Needs(Mapping[str, Path]):
+    """Components that a recipe needs, by name; asking for one waits until it is made."""
+
+    def __init__(self, needs: Sequence[Recipe], wait_for: Callable[[Recipe], Path], waits: _Waits) -> None:
+        self._needs = {need.name: need for need in needs}
+        self._wait_for = wait_for
+        self._waits = waits
+
+    def __getitem__(self, name: str) -> Path:
+        need = self._needs[name]
+        with self._waits.counted():
+            return self._wait_for(need)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._needs)
+
+    def __len__(self) -> int:
+        return len(self._needs)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._needs
 
 
 class _Run:
@@ -200,8 +243,9 @@ class _Run:
 
     def _make(self, recipe: Recipe) -> None:
         try:
-            needs = self._await_needs(recipe)
-            files = _Files(recipe.artifacts, self._arrivals)
+            waits = _Waits()
+            needs = _Needs(recipe.needs, self._await, waits)
+            files = _Files(recipe.artifacts, self._arrivals, waits)
             started = time.monotonic()
 
             def fill(staging: Path, scratch: Path) -> None:
@@ -210,7 +254,8 @@ class _Run:
             path = self._store.build(recipe, fill)
             record = read_manifest(path)
             size = f"{format_bytes(record.size)}, " if record else ""
-            self._ctx.log.info(f"{recipe.title} ({size}{format_seconds(time.monotonic() - started)})")
+            seconds = time.monotonic() - started - waits.seconds
+            self._ctx.log.info(f"{recipe.title} ({size}{format_seconds(seconds)})")
             with self._changed:
                 self._found[recipe.folder] = path
                 self._changed.notify_all()
@@ -219,14 +264,14 @@ class _Run:
             self._fail(error)
             raise
 
-    def _await_needs(self, recipe: Recipe) -> dict[str, Path]:
+    def _await(self, need: Recipe) -> Path:
+        """Wait until a needed component is made."""
         with self._changed:
-            while True:
+            while need.folder not in self._found:
                 if self._error is not None:
                     raise _Cancelled
-                if all(need.folder in self._found for need in recipe.needs):
-                    return {need.name: self._found[need.folder] for need in recipe.needs}
                 self._changed.wait()
+            return self._found[need.folder]
 
     def _fail(self, error: BaseException) -> None:
         """Remember the first error and let everything else end."""

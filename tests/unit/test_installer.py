@@ -110,6 +110,23 @@ def test_needs_come_first_and_are_handed_over(ctx: Context) -> None:
     assert_clean(ctx, ["base", "top"])
 
 
+def test_what_needs_something_starts_without_it(ctx: Context) -> None:
+    unpacked = threading.Event()
+
+    def slow(work: Assembly) -> None:
+        assert unpacked.wait(20)
+        (work.staging / "f").write_bytes(b"base")
+
+    base = parts.recipe("base", assemble=slow)
+
+    def assemble(work: Assembly) -> None:
+        assert list(work.needs) == ["base"]
+        unpacked.set()
+        (work.staging / "copy").write_bytes((work.needs["base"] / "f").read_bytes())
+
+    assert (ensure(ctx, parts.recipe("top", needs=(base,), assemble=assemble))["top"] / "copy").is_file()
+
+
 def test_needs_of_what_is_there_are_not_made(ctx: Context) -> None:
     base = parts.recipe("base")
     top = parts.recipe("top", needs=(base,))
@@ -149,7 +166,11 @@ def test_a_failed_download_ends_everything(
     fetch.fails["bad"] = error
     whole = parts.recipe("whole", artifacts=(package("good"),), assemble=unpacking)
     broken = parts.recipe("broken", artifacts=(package("bad"),), assemble=unpacking)
-    dependent = parts.recipe("dependent", needs=(broken,))
+
+    def depend(work: Assembly) -> None:
+        (work.staging / "file").write_bytes((work.needs["broken"] / "share/bad").read_bytes())
+
+    dependent = parts.recipe("dependent", needs=(broken,), assemble=depend)
     with pytest.raises(type(error)) as caught:
         ensure(ctx, dependent, broken, whole)
     assert caught.value is error
