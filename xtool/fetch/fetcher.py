@@ -31,6 +31,9 @@ _CHUNK = 1 << 20
 _GRACE = 2.0
 """Seconds that threads get to notice that the work was given up."""
 
+_NAMED = 3
+"""How many vanished files a message names; its facts name them all."""
+
 OnReady = Callable[[VerifiedFile], None]
 
 
@@ -45,7 +48,9 @@ class Vanished(NetworkError):
     family = "vanished"
 
     def __init__(self, artifacts: Sequence[Artifact], facts: Sequence[str] = ()) -> None:
-        names = ", ".join(artifact.filename for artifact in artifacts)
+        names = ", ".join(artifact.filename for artifact in artifacts[:_NAMED])
+        if len(artifacts) > _NAMED:
+            names += f" and {len(artifacts) - _NAMED} more"
         super().__init__(
             f"{names} {'has' if len(artifacts) == 1 else 'have'} left every mirror",
             facts=facts,

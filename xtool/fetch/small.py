@@ -26,15 +26,15 @@ def get_small(ctx: Context, client: Client, url: str, *, limit: int) -> bytes:
     Raises:
         AttemptError: it cannot be had.
     """
-    for failures in range(1, ctx.settings.retries + 2):
+    failures = 0
+    while True:
         try:
             return _attempt(client, url, limit)
         except AttemptError as error:  # noqa: PERF203 - each failure is followed by a wait
-            last = error
+            failures += 1
             if error.trouble not in (Trouble.AGAIN, Trouble.UNREACHABLE) or failures > ctx.settings.retries:
                 raise
             pause(ctx, client, error, failures, url)
-    raise last
 
 
 def _attempt(client: Client, url: str, limit: int) -> bytes:
