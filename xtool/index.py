@@ -44,6 +44,9 @@ _UV_MEANT_FOR_OTHERS = (
     "UV_COMPILE_BYTECODE",
 )
 
+SYSTEM_FILES = {"uv": Path("/etc/uv/uv.toml"), "pip": Path("/etc/pip.conf")}
+"""Configuration files that no variable moves."""
+
 
 def uv_command(ctx: Context) -> list[str]:
     """The words that every uv call starts with.
@@ -114,7 +117,7 @@ def _uv_files(environ: Mapping[str, str]) -> Iterator[Path]:
         yield Path(environ["HOME"]) / ".config" / "uv" / "uv.toml"
     for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"):
         yield Path(folder) / "uv" / "uv.toml"
-    yield Path("/etc/uv/uv.toml")
+    yield SYSTEM_FILES["uv"]
 
 
 def _from_pip(ctx: Context) -> dict[str, str]:
@@ -186,7 +189,7 @@ def _pip_files(environ: Mapping[str, str]) -> Iterator[Path]:
         return
     for folder in reversed((environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")):
         yield Path(folder) / "pip" / "pip.conf"
-    yield Path("/etc/pip.conf")
+    yield SYSTEM_FILES["pip"]
     if named and Path(named).exists():
         # A file that is named replaces the user's own.
         yield Path(named)
