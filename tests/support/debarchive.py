@@ -126,12 +126,15 @@ def toolchains(folder: Path, key: pysequoia.Tsk, components: str) -> Path:
         (folder / name).mkdir(parents=True)
     shutil.copytree(default_root() / "targets", folder / "targets")
     (folder / "keys" / "test.asc").write_text(str(key.extract_certificate()))
-    suites = "".join(
-        f'[archive.debian.suite.{suite}]\nkeyring = "keys/test.asc"\nfingerprints = ["{fingerprint(key)}"]\n'
-        for suite in ("trixie", "bookworm")
-    )
-    sources = 'schema = 1\n[archive.debian]\nkind = "debian"\nsnapshot = "http://127.0.0.1:9/{timestamp}/"\n'
-    (folder / "sources.toml").write_text(sources + suites)
+    text = (default_root() / "sources.toml").read_text()
+    for pattern, line in (
+        (r"keyring = .*?\n", 'keyring = "keys/test.asc"\n'),
+        (r"fingerprints = \[.*?\]", f'fingerprints = ["{fingerprint(key)}"]'),
+        (r"snapshot = .*?\n", 'snapshot = "http://127.0.0.1:9/{timestamp}/"\n'),
+    ):
+        text, count = re.subn(pattern, line, text, flags=re.DOTALL)
+        assert count
+    (folder / "sources.toml").write_text(text)
     (folder / "components.toml").write_text("schema = 1\n" + components)
     return folder
 
