@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,14 @@ from xtool import locking, manifest
 from xtool.archive.tree import MTIME
 from xtool.diskerrors import as_store_error, reported
 from xtool.errors import StoreError
+from xtool.folders import flush, folder_size, remove_tree, sync_folder
 from xtool.manifest import Listing, Manifest
 from xtool.recipes import Recipe
 
 if TYPE_CHECKING:
     from xtool.context import Context
+
+__all__ = ["BUCKET", "TAG", "Entry", "Store", "folder_size", "is_cache", "remove_tree"]
 
 BUCKET = "v1"
 """Folder of this store format; another format gets another one, so old and new xtools do not meet."""
@@ -202,6 +205,8 @@ class Store:
 
             relocate.fill_slots(tree, final)
             self._restore_times(tree)
+        # The manifest must not reach the disk before what it vouches for, even if the power goes.
+        flush(tree)
         locking.checkpoint(self._ctx, "pre-marker")
         manifest.finish(tree, record.at(str(final)), listing.folders)
         locking.checkpoint(self._ctx, "pre-rename")
@@ -211,7 +216,7 @@ class Store:
                 self._discard(final)
         self._rename(tree, final)
         final.chmod(0o555)
-        _sync_folder(self.components)
+        sync_folder(self.components)
 
     @contextmanager
     def using(self, paths: Iterable[Path]) -> Iterator[None]:
@@ -451,42 +456,3 @@ def is_cache(path: Path) -> bool:
     except OSError:
         return False
     return text.startswith(_SIGNATURE) and "xtool" in text
-
-
-def remove_tree(path: Path) -> None:
-    """Delete a folder whatever the modes of the folders in it; one that is gone already is fine."""
-    with suppress(FileNotFoundError):
-        path.chmod(0o700)
-        for base, names, _ in os.walk(path):
-            for name in names:
-                below = Path(base, name)
-                if not below.is_symlink():
-                    below.chmod(0o700)
-        shutil.rmtree(path)
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def folder_size(path: Path) -> int:
-    """Bytes of the regular files below a folder."""
-    total = 0
-    pending: list[str] = [str(path)]
-    while pending:
-        with suppress(OSError), os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
-                elif entry.is_file(follow_symlinks=False):
-                    total += entry.stat(follow_symlinks=False).st_size
-    return total
-
-
-def missing(store: Store, recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Those of some recipes whose components are not in the store."""
-    return [recipe for recipe in recipes if store.find(recipe) is None]
