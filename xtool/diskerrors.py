@@ -65,6 +65,3 @@ def free_bytes(path: Path) -> int | None:
             state = os.statvfs(folder)
             return state.f_bavail * state.f_frsize
     return None
-
-
-human = format_bytes
