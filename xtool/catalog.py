@@ -192,7 +192,7 @@ class Catalog:
         """All archives by name."""
         path = self.root / "sources.toml"
         document = _load(path)
-        _fields(document, path, required={"schema", "archive"})
+        _fields(document, path, required={"schema", "archive", "portable_python"})
         archives = {}
         for name, entry in document["archive"].items():
             _fields(entry, path, required={"kind", "snapshot", "suite"}, where=f"archive.{name}")
@@ -202,6 +202,14 @@ class Catalog:
                 suites[suite] = Suite(suite, keys["keyring"], tuple(keys["fingerprints"]))
             archives[name] = Archive(name, entry["kind"], entry["snapshot"], suites)
         return archives
+
+    @cached_property
+    def portable_python_mirror(self) -> str:
+        """Where uv gets portable CPython builds when nothing else is configured."""
+        path = self.root / "sources.toml"
+        document = _load(path)
+        _fields(document.get("portable_python"), path, required={"mirror"}, where="portable_python")
+        return str(document["portable_python"]["mirror"])
 
     def declarations(self, host: Host, target: Target) -> Mapping[str, Declaration]:
         """The declared components for a host and a target, by name."""

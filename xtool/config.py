@@ -104,6 +104,7 @@ KEYS = {
         Key("python", "names"),
         Key("glibc", "text"),
         Key("sysroot", "text"),
+        Key("python-source", "choice", ("auto", "portable", "debian")),
         Key("fortran", "flag"),
         Key("locked", "flag"),
         Key("frozen", "flag"),

@@ -134,3 +134,14 @@ class Kit:
     pythons: Mapping[str, TargetPython]
     build_pythons: Mapping[str, BuildPython]
     lock_digest: str
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """A path below each component that the kit is made of; some may lie outside the store."""
+        return (
+            self.toolchain.path,
+            self.sysroot.path,
+            self.emulator.executable,
+            *(python.root for python in self.pythons.values()),
+            *(python.executable for python in self.build_pythons.values()),
+        )

@@ -7,8 +7,9 @@ unpacks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from xtool.artifacts import Artifact
@@ -35,6 +36,7 @@ class Request:
         pythons: Python versions as `X.Y`; empty for the default one.
         glibc: the floor, or None for the target's lowest.
         sysroot: `auto` or `derived`.
+        python_source: `portable` (uv's builds), `debian`, or `auto` for what is installed or else in reach.
         fortran: whether gfortran is wanted too.
         locked: fail if the lock is older than what is declared.
         frozen: use the lock as it is, even where it is older than what is declared.
@@ -44,6 +46,7 @@ class Request:
     pythons: tuple[str, ...] = ()
     glibc: Glibc | None = None
     sysroot: str = "auto"
+    python_source: str = "auto"
     fortran: bool = False
     locked: bool = False
     frozen: bool = False
@@ -120,13 +123,8 @@ def plan(ctx: Context, request: Request) -> Plan:
         )
     _check_pythons(lock, request)
     gcc_recipe = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
-    found, missing = {}, {}
-    for version in request.versions:
-        python = build.find_build_python(ctx, version)
-        if python is not None:
-            found[version] = python
-        else:
-            missing[version] = build.build_python_recipe(host, request.target, lock, version)
+    found = {v: p for v in request.versions if (p := build.find_build_python(ctx, v)) is not None}
+    choose = partial(_choose, ctx, request.python_source)
     return Plan(
         request=request,
         host=host,
@@ -134,9 +132,15 @@ def plan(ctx: Context, request: Request) -> Plan:
         gcc=gcc_recipe,
         sysroot=sysroot.derived_recipe(request.target, lock, request.floor, gcc_recipe),
         emulator=emulator.qemu_recipe(host, request.target, lock),
-        pythons={v: target.target_python_recipe(request.target, lock, v) for v in request.versions},
+        pythons={
+            v: choose(partial(target.target_python_recipe, request.target, lock, v)) for v in request.versions
+        },
         found_pythons=found,
-        build_pythons=missing,
+        build_pythons={
+            v: choose(partial(build.build_python_recipe, host, request.target, lock, v))
+            for v in request.versions
+            if v not in found
+        },
     )
 
 
@@ -162,6 +166,33 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
             _take_replacements(ctx, planned, vanished)
             planned = plan(ctx, request)
     return _kit(planned, installed)
+
+
+def ensure_desktop(ctx: Context, target: Target, version: str) -> Path:
+    """Install glib, X11 and OpenGL libraries beside a target Python; give the folder to load them from.
+
+    Raises:
+        CatalogError: the lock has none for this Python.
+    """
+    from xtool import installer
+    from xtool.python import target as pythons
+
+    lock = current_lock(ctx, target)
+    recipe = pythons.desktop_recipe(target, lock, version)
+    catalog = Catalog(ctx.settings.toolchains_dir)
+    return pythons.desktop_libraries(installer.ensure(ctx, catalog, lock, [recipe])[recipe.name], target)
+
+
+def _choose(ctx: Context, wanted: str, recipe: Callable[..., Recipe]) -> Recipe:
+    """The recipe of a Python from the source that is installed, or else from the one that was asked for."""
+    from xtool.python import portable
+    from xtool.store import Store
+
+    store = Store(ctx)
+    source = portable.choose_source(
+        ctx, wanted, installed=lambda source: store.find(recipe(source=source)) is not None
+    )
+    return recipe(source=source)
 
 
 def current_lock(ctx: Context, target: Target) -> Lock:
@@ -291,6 +322,7 @@ def _write_replacements(ctx: Context, lock: Lock, recorded: Mapping[str, Artifac
 def _apply(lock: Lock, replaced: Mapping[str, Artifact]) -> Lock:
     if not replaced:
         return lock
+
     def swap(artifact: Artifact) -> Artifact:
         return replaced.get(artifact.sha256, artifact)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class TargetEnv:
         emulator: what runs it.
         library_dirs: further folders of target libraries (a desktop component's).
         wheel_dirs: folders of wheels that may satisfy requirements, beside the package index.
+        desktop: makes sure that glib, X11 and OpenGL are there and gives the folder of their libraries; asked
+            when something installed needs them.
     """
 
     ctx: Context
@@ -45,6 +47,7 @@ class TargetEnv:
     emulator: Emulator
     library_dirs: tuple[Path, ...] = ()
     wheel_dirs: tuple[Path, ...] = field(default=())
+    desktop: Callable[[], Path] | None = None
 
     @classmethod
     def create(
@@ -56,6 +59,7 @@ class TargetEnv:
         *,
         library_dirs: Sequence[Path] = (),
         wheel_dirs: Sequence[Path] = (),
+        desktop: Callable[[], Path] | None = None,
     ) -> TargetEnv:
         """Make an environment.
 
@@ -66,6 +70,7 @@ class TargetEnv:
             folder: where; must not exist or be empty.
             library_dirs: further folders of target libraries.
             wheel_dirs: folders of wheels that may satisfy requirements.
+            desktop: makes sure that the desktop libraries are there and gives their folder.
         """
         env = cls(
             ctx=ctx,
@@ -75,6 +80,7 @@ class TargetEnv:
             emulator=kit.emulator,
             library_dirs=tuple(library_dirs),
             wheel_dirs=tuple(wheel_dirs),
+            desktop=desktop,
         )
         env._populate()
         return env
@@ -154,6 +160,18 @@ class TargetEnv:
         from xtool import targetinstall
 
         targetinstall.install(self, wheels, requirements)
+        if self.desktop is not None and not self._desktop_link.is_symlink() and self._needs_desktop():
+            self._desktop_link.symlink_to(self.desktop())
+
+    def _needs_desktop(self) -> bool:
+        from xtool.python.target import mentions_desktop
+
+        return any(mentions_desktop(path) for path in self.site_packages.rglob("*.so*") if path.is_file())
+
+    @property
+    def _desktop_link(self) -> Path:
+        """Where the loader looks for desktop libraries; what it links to is decided after installing."""
+        return self.path / ".desktop"
 
     def is_target_elf(self, program: Path) -> bool:
         """Whether a file is an ELF file of the target (class, data and machine of its header)."""
@@ -168,8 +186,9 @@ class TargetEnv:
 
     def _emulated(self) -> list[str]:
         words = [str(self.emulator.executable), "-cpu", self.emulator.cpu, "-L", str(self.python.root)]
-        if self.library_dirs:
-            words += ["-E", "LD_LIBRARY_PATH=" + ":".join(map(str, self.library_dirs))]
+        folders = [*self.library_dirs, *([self._desktop_link] if self.desktop else [])]
+        if folders:
+            words += ["-E", "LD_LIBRARY_PATH=" + ":".join(map(str, folders))]
         return words
 
     def _target_identity(self) -> tuple[int, int, bytes] | None:

@@ -59,6 +59,26 @@ def required(env: TargetEnv, wheel: Path) -> list[str]:
     return found
 
 
+def optional(env: TargetEnv, wheel: Path) -> list[str]:
+    """The requirements of a wheel's extras that apply to an environment, without their markers (PEP 508)."""
+    from packaging.requirements import Requirement
+
+    values = marker_values(env)
+    metadata = _metadata(wheel)
+    extras = metadata.get_all("Provides-Extra", [])
+    always = set(required(env, wheel))
+    found = []
+    for text in metadata.get_all("Requires-Dist", []):
+        requirement = Requirement(text)
+        marker = requirement.marker
+        if str(requirement) in always or marker is None:
+            continue
+        if any(marker.evaluate({**values, "extra": extra}) for extra in extras):
+            requirement.marker = None
+            found.append(str(requirement))
+    return found
+
+
 def marker_values(env: TargetEnv) -> dict[str, str]:
     """What environment markers (PEP 508) evaluate to in an environment."""
     full = env.python.full_version

@@ -59,12 +59,14 @@ def make_wheel(
     *,
     tag: str = "py3-none-any",
     requires: tuple[str, ...] = (),
+    extras: tuple[str, ...] = (),
     scripts: str = "",
 ) -> Path:
     path = folder / f"{name}-1.0-{tag}.whl"
     info = f"{name}-1.0.dist-info"
     metadata = [
         f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0",
+        *(f"Provides-Extra: {extra}" for extra in extras),
         *(f"Requires-Dist: {r}" for r in requires),
     ]
     every: dict[str, bytes | str] = {
@@ -133,6 +135,27 @@ def test_missing_requirement_is_named(smoke: Callable[..., SmokeResult], tmp_pat
     assert "importing `demo` raised ModuleNotFoundError" in result.problem
     assert result.hint is not None
     assert "`surely_absent` is not among the wheel's requirements" in result.hint
+
+
+def test_what_only_an_extra_brings_is_installed_and_then_imported(
+    smoke: Callable[..., SmokeResult], tmp_path: Path
+) -> None:
+    make_wheel(tmp_path, "helper", {"helper/__init__.py": ""})
+    requires = ('helper>=1; extra == "fast"',)
+    wheel = make_wheel(
+        tmp_path, "demo", {"demo/__init__.py": "import helper"}, requires=requires, extras=("fast",)
+    )
+    result = smoke(wheel)
+    assert (result.status, result.imported) == ("passed", ("demo",)), result.problem
+
+
+def test_an_extra_the_target_lacks_does_not_fail_the_wheel(
+    smoke: Callable[..., SmokeResult], tmp_path: Path
+) -> None:
+    requires = ('surely-absent-from-any-index-xt; extra == "fast"',)
+    files = {"demo/__init__.py": "", "demo_fast.py": "import surely_absent_from_any_index_xt"}
+    result = smoke(make_wheel(tmp_path, "demo", files, requires=requires, extras=("fast",)))
+    assert (result.status, result.imported) == ("passed", ("demo",)), result.problem
 
 
 def test_extension_of_a_test_package_may_need_what_is_not_required(

@@ -16,7 +16,7 @@ from xtool.catalog import Catalog
 from xtool.context import Context
 from xtool.errors import StoreError, UsageError
 from xtool.kit import Emulator, Kit, TargetPython
-from xtool.python.target import FACTS, merge_usr, needs_desktop, target_python
+from xtool.python.target import FACTS, mentions_desktop, merge_usr, target_python
 from xtool.targetenv import TargetEnv
 from xtool.targets import current_host
 
@@ -223,11 +223,36 @@ def test_damaged_component_names_the_file_and_the_cure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sonames", "wanted"),
-    [(["libc.so.6", "libz.so.1"], False), (["libc.so.6", "libX11.so.6"], True), ([], False)],
+    ("strings", "wanted"),
+    [
+        (b"\0libc.so.6\0libz.so.1\0", False),
+        (b"\0libc.so.6\0libX11.so.6\0", True),
+        (b"\0libX11.so.60\0", False),
+    ],
 )
-def test_desktop_libraries_are_wanted_when_named(sonames: list[str], *, wanted: bool) -> None:
-    assert needs_desktop(sonames) is wanted
+def test_desktop_libraries_are_wanted_when_named(tmp_path: Path, strings: bytes, *, wanted: bool) -> None:
+    library = tmp_path / "a.so"
+    library.write_bytes(b"\x7fELF" + strings)
+    assert mentions_desktop(library) is wanted
+
+
+def test_desktop_libraries_are_brought_when_something_installed_needs_them(
+    env: TargetEnv, tmp_path: Path
+) -> None:
+    asked = []
+
+    def bring() -> Path:
+        asked.append(1)
+        return tmp_path
+
+    needy = replace(env, desktop=bring)
+    needy.install([])
+    assert not asked
+    (needy.site_packages / "gui.so").write_bytes(b"\x7fELF\0libGL.so.1\0")
+    needy.install([])
+    assert asked == [1]
+    assert (needy.path / ".desktop").resolve() == tmp_path.resolve()
+    assert f"LD_LIBRARY_PATH={needy.path / '.desktop'}" in " ".join(needy.launcher(tmp_path / "x").split())
 
 
 def test_installed_script_starts_the_launcher(env: TargetEnv, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from xtool.context import Context
 from xtool.errors import StoreError
 from xtool.kit import Kit
-from xtool.setup import Request, ensure_kit
+from xtool.setup import Request, ensure_desktop, ensure_kit
+from xtool.store import Store
 from xtool.targets import format_glibc
 
 if TYPE_CHECKING:
@@ -120,7 +121,10 @@ def build(ctx: Context, request: BuildRequest) -> BuildReport:
     clock = _Clock()
     with clock("setup"):
         kit = ensure_kit(ctx, request.setup)
-    with tempfile.TemporaryDirectory(prefix="xtool-build-", ignore_cleanup_errors=True) as folder:
+    with (
+        Store(ctx).using(kit.folders),
+        tempfile.TemporaryDirectory(prefix="xtool-build-", ignore_cleanup_errors=True) as folder,
+    ):
         work = Path(folder)
         with clock("source"):
             source = sources.obtain(ctx, request.source, work / "source", python=request.setup.versions[0])
@@ -216,6 +220,7 @@ def _smoke(
             test_requires=request.test_requires,
             project=source.path,
             wheel_dirs=(request.outdir,) if request.outdir.is_dir() else (),
+            desktop=partial(ensure_desktop, ctx, kit.target, version),
         )
         result.raise_for_failure(wheel)
     return result

@@ -13,14 +13,14 @@ import shlex
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xtool import proc
 from xtool.context import Context
-from xtool.errors import CommandFailed, UsageError
+from xtool.errors import CommandFailed, NetworkError, UsageError
 from xtool.kit import Kit
 from xtool.targetenv import TargetEnv
 
@@ -29,6 +29,9 @@ DEFAULT_TIMEOUT = 3600.0
 
 IMPORT_COMMAND = "import"
 """What stands as the command of a smoke test that only imports."""
+
+_PROJECT_OF = {"_cffi_backend": "cffi"}
+"""Modules that go by another name than the project that brings them."""
 
 _SIGNAL = re.compile(r"uncaught target signal (\d+) \(([^)]*)\)")
 
@@ -118,7 +121,7 @@ def smoke_test(
     test_requires: Sequence[str] = (),
     project: Path | None = None,
     wheel_dirs: Sequence[Path] = (),
-    library_dirs: Sequence[Path] = (),
+    desktop: Callable[[], Path] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> SmokeResult:
     """Install a wheel for the target in a fresh environment and test it there.
@@ -133,7 +136,7 @@ def smoke_test(
         test_requires: requirements of the tests.
         project: the project's folder, for `{project}`.
         wheel_dirs: folders of wheels that may satisfy requirements.
-        library_dirs: further folders of target libraries.
+        desktop: makes sure that the desktop libraries are there and gives their folder.
         timeout: seconds that one command may take.
 
     Raises:
@@ -148,7 +151,7 @@ def smoke_test(
             kit,
             version,
             place / "env",
-            library_dirs=library_dirs,
+            desktop=desktop,
             wheel_dirs=(wheel.parent, *wheel_dirs),
         )
         commands = [_fill(command, wheel, project) for command in test_command]
@@ -269,7 +272,18 @@ def _run_commands(env: TargetEnv, commands: Sequence[str], cwd: Path, timeout: f
     return SmokeResult("passed", joined, 0.0, "".join(output))
 
 
-def _import_all(env: TargetEnv, wheel: Path, cwd: Path, timeout: float) -> SmokeResult:
+def _import_all(
+    env: TargetEnv, wheel: Path, cwd: Path, timeout: float, *, extras: bool = True
+) -> SmokeResult:
+    """Import what the wheel brings; what lacks a package that one of its extras names gets that package.
+
+    Args:
+        env: the environment, with the wheel installed.
+        wheel: the wheel.
+        cwd: an empty folder to run in.
+        timeout: seconds.
+        extras: whether the wheel's extras may still be drawn on.
+    """
     found = contents(wheel, env.python.ext_suffix)
     if not found.names:
         return SmokeResult("skipped", IMPORT_COMMAND, 0.0, problem="the wheel brings no module to import")
@@ -282,11 +296,15 @@ def _import_all(env: TargetEnv, wheel: Path, cwd: Path, timeout: float) -> Smoke
     entries = [json.loads(line) for line in _lines(journal)]
     imported = tuple(entry["name"] for entry in entries if entry["event"] == "done")
     ended = any(entry["event"] == "end" for entry in entries)
+    offered = _offered_by_extras(env, wheel, entries, found)
+    if offered and extras and _install_extras(env, list(offered.values())):
+        journal.unlink()
+        return _import_all(env, wheel, cwd, timeout, extras=False)
     failed = []
     for entry in entries:
         if entry["event"] == "done":
             env.ctx.log.detail(f"imported {entry['name']}")
-        elif entry["event"] == "failed" and _is_optional(entry, found):
+        elif entry["event"] == "failed" and (_is_optional(entry, found) or _foreign(entry, found) in offered):
             env.ctx.log.detail(
                 f"not imported: {entry['name']} needs {entry['missing']}, which is no requirement"
             )
@@ -364,6 +382,35 @@ def _foreign(entry: Mapping[str, Any], found: Contents) -> str | None:
     """The top-level name that an import lacked, where the wheel itself does not bring it."""
     top = str(entry.get("missing") or "").partition(".")[0]
     return top if top and top not in {name.partition(".")[0] for name in found.names} else None
+
+
+def _offered_by_extras(
+    env: TargetEnv, wheel: Path, entries: Sequence[Mapping[str, Any]], found: Contents
+) -> dict[str, str]:
+    """By the module that failed imports lacked, the requirement of an extra of the wheel that brings it."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    from xtool import targetinstall
+
+    missing = {name for entry in entries if (name := _foreign(entry, found))}
+    if not missing:
+        return {}
+    projects = {
+        canonicalize_name(Requirement(text).name): text for text in targetinstall.optional(env, wheel)
+    }
+    named = {name: canonicalize_name(_PROJECT_OF.get(name, name)) for name in missing}
+    return {name: projects[project] for name, project in named.items() if project in projects}
+
+
+def _install_extras(env: TargetEnv, requirements: list[str]) -> bool:
+    """Install what an extra names; whether the target has it."""
+    try:
+        env.install([], requirements)
+    except (CommandFailed, NetworkError) as error:
+        env.ctx.log.warning(f"not all modules could be tested: {error.message}")
+        return False
+    return True
 
 
 def _import_hint(entry: Mapping[str, Any], found: Contents) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from xtool.cli.base import Result, Session, kit_options, setting, target_option,
 
 def _run(session: Session, words: tuple[str, ...]) -> Result:
     from xtool import proc
-    from xtool.setup import ensure_kit
+    from xtool.setup import ensure_desktop, ensure_kit
     from xtool.store import Store
     from xtool.targetenv import TargetEnv
 
@@ -26,7 +27,13 @@ def _run(session: Session, words: tuple[str, ...]) -> Result:
         Store(session.ctx).using(used),
         tempfile.TemporaryDirectory(prefix="xtool-run-", ignore_cleanup_errors=True) as folder,
     ):
-        target_env = TargetEnv.create(session.ctx, kit, version, Path(folder) / "env")
+        target_env = TargetEnv.create(
+            session.ctx,
+            kit,
+            version,
+            Path(folder) / "env",
+            desktop=partial(ensure_desktop, session.ctx, kit.target, version),
+        )
         if wheels or requirements:
             target_env.install(wheels, requirements)
         argv, env = target_env.command(list(words))

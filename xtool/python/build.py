@@ -55,19 +55,24 @@ _UNUSED = re.compile(
 _DEBIAN_SCHEME = "os.environ.get('DEB_PYTHON_INSTALL_LAYOUT', 'posix_local')"
 
 
-def build_python_recipe(host: Host, target: Target, lock: Lock, version: str) -> Recipe:
-    """The recipe of a build Python, from Debian's packages for the host.
+def build_python_recipe(
+    host: Host, target: Target, lock: Lock, version: str, *, source: str = "debian"
+) -> Recipe:
+    """The recipe of a build Python.
 
     Args:
         host: the machine it runs on.
         target: whose lock it is; the interpreter itself is the same for every target.
         lock: where its packages are locked.
         version: `3.13`.
+        source: `debian` for the lock's packages, `portable` for a build that uv fetches.
 
     Raises:
         UsageError: the lock has no Python of this version.
     """
     component = f"build-python{version}"
+    if source == "portable":
+        return _portable_recipe(host, version)
     if component not in lock.components:
         prefix = "build-python"
         known = [name.removeprefix(prefix) for name in sorted(lock.components) if name.startswith(prefix)]
@@ -86,6 +91,26 @@ def build_python_recipe(host: Host, target: Target, lock: Lock, version: str) ->
     )
 
 
+def _portable_recipe(host: Host, version: str) -> Recipe:
+    from xtool.python import portable
+
+    key = portable.host_key(host, version)
+
+    def assemble(work: Assembly) -> None:
+        built = portable.install(work.ctx, key, work.scratch / "portable")
+        for part in sorted(built.iterdir()):
+            part.rename(work.staging / part.name)
+
+    return Recipe(
+        name=f"build-python{version}",
+        title=f"CPython {version} for builds (portable)",
+        revision=REVISION,
+        artifacts=(),
+        assemble=assemble,
+        parameters={"host": host.name, "source": "portable", **portable.fingerprint(key)},
+    )
+
+
 def from_store(path: Path, version: str) -> BuildPython:
     """The build Python of an installed component.
 
@@ -95,7 +120,7 @@ def from_store(path: Path, version: str) -> BuildPython:
     executable = path / "bin" / f"python{version}"
     if not os.access(executable, os.X_OK):
         raise StoreError(f"the interpreter {executable} is missing", hint="`xtool setup` repairs it")
-    return BuildPython(executable, version, "debian")
+    return BuildPython(executable, version, "debian" if (path / "lib/host").is_dir() else "uv")
 
 
 def find_build_python(ctx: Context, version: str) -> BuildPython | None:

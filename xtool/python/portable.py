@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from xtool import proc
+from xtool.catalog import Catalog
 from xtool.context import Context
 from xtool.errors import CommandFailed, IntegrityError, NetworkError, OfflineError, UsageError
 from xtool.targets import Host, Target
@@ -23,7 +24,6 @@ Source = Literal["portable", "debian"]
 SOURCES = ("auto", "portable", "debian")
 """What can be asked for as the source of Pythons."""
 
-_DEFAULT_MIRROR = "https://github.com/astral-sh/python-build-standalone/releases/download"
 _PROBE_TIMEOUT = 3.0
 _PASSED_ON = ("UV_PYTHON_DOWNLOADS_JSON_URL",)
 
@@ -38,11 +38,11 @@ def host_key(host: Host, version: str) -> str:
     return f"cpython-{version}-linux-{host.name}-gnu"
 
 
-def fingerprint(target: Target, version: str) -> dict[str, str]:
-    """What decides which build uv takes, for a recipe's parameters: the key, and uv's own table of builds."""
+def fingerprint(key: str) -> dict[str, str]:
+    """What decides which build uv takes, for a recipe's parameters: its name, and uv's table of builds."""
     from importlib.metadata import version as installed
 
-    return {"key": target_key(target, version), "uv": installed("uv")}
+    return {"key": key, "uv": installed("uv")}
 
 
 def choose_source(ctx: Context, wanted: str, *, installed: Callable[[str], bool]) -> Source:
@@ -79,7 +79,7 @@ def reachable(ctx: Context) -> bool:
         return False
     import requests
 
-    base = ctx.settings.python_mirror or _DEFAULT_MIRROR
+    base = ctx.settings.python_mirror or Catalog(ctx.settings.toolchains_dir).portable_python_mirror
     if base.startswith("file://"):
         return Path(base.removeprefix("file://")).is_dir()
     timeout = min(_PROBE_TIMEOUT, ctx.settings.connect_timeout)

@@ -14,7 +14,7 @@ import os
 import posixpath
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -90,7 +90,11 @@ def target_python_recipe(target: Target, lock: Lock, version: str, *, source: st
     artifacts = lock.artifacts(f"python{version}")
     if source == "portable":
         artifacts = tuple(item for item in artifacts if not _is_interpreter(item.name))
-        parameters = {"python": version, "source": source, **portable.fingerprint(target, version)}
+        parameters = {
+            "python": version,
+            "source": source,
+            **portable.fingerprint(portable.target_key(target, version)),
+        }
     else:
         parameters = {"python": version, "source": source}
 
@@ -143,14 +147,15 @@ def desktop_recipe(target: Target, lock: Lock, version: str) -> Recipe:
     )
 
 
-def needs_desktop(sonames: Iterable[str]) -> bool:
-    """Whether libraries that a wheel needs are in the desktop component, not in every target root."""
-    return not DESKTOP_SONAMES.isdisjoint(sonames)
+def mentions_desktop(library: Path) -> bool:
+    """Whether a shared object names a desktop library, as one that needs it does in its string table."""
+    content = library.read_bytes()
+    return any(name.encode() + b"\0" in content for name in DESKTOP_SONAMES)
 
 
-def desktop_library_dirs(path: Path, target: Target) -> tuple[Path, ...]:
-    """Library folders of an installed desktop component, for `TargetEnv`."""
-    return (path / "usr" / "lib" / target.triplet,)
+def desktop_libraries(path: Path, target: Target) -> Path:
+    """Library folder of an installed desktop component, for `TargetEnv`."""
+    return path / "usr" / "lib" / target.triplet
 
 
 def target_python(path: Path, target: Target, version: str) -> TargetPython:
