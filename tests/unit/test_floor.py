@@ -47,7 +47,9 @@ def test_version_numbers(text: str, number: tuple[int, ...]) -> None:
 
 
 def test_highest_version_at_the_floor_is_the_default() -> None:
-    today = {"libc.so.6": (symbol("memcpy@GLIBC_2.2.5"), symbol("memcpy@GLIBC_2.14"), symbol("new@GLIBC_2.30"))}
+    today = {
+        "libc.so.6": (symbol("memcpy@GLIBC_2.2.5"), symbol("memcpy@GLIBC_2.14"), symbol("new@GLIBC_2.30"))
+    }
     assert texts(floor_libraries(today, (2, 17), History())["libc.so.6"]) == [
         "memcpy@GLIBC_2.2.5",
         "memcpy@@GLIBC_2.14",
@@ -144,7 +146,9 @@ def test_recipes_of_two_floors_differ_and_repeat() -> None:
     assert recipe("2.17").digest != recipe("2.28").digest
 
 
-def test_recipe_changes_with_the_sources_of_the_shims(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_recipe_changes_with_the_sources_of_the_shims(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     before = recipe("2.17").digest
     for source in compat.SOURCES.glob("*.c"):
         (tmp_path / source.name).write_bytes(source.read_bytes())

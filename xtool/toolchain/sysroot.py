@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from xtool.archive import unpack
-from xtool.artifacts import Artifact
 from xtool.catalog import Lock, default_root
 from xtool.errors import CatalogError, UsageError
 from xtool.kit import Sysroot, Toolchain
@@ -74,7 +73,7 @@ def derived_recipe(target: Target, lock: Lock, floor: Glibc, gcc: Recipe) -> Rec
         UsageError: the floor is out of range.
     """
     artifacts = lock.artifacts(_COMPONENT)
-    newest = _glibc_version(artifacts)
+    newest = newest_floor(lock)
     lowest = max(target.lowest_glibc, _LOWEST)
     if not lowest <= floor <= newest:
         raise UsageError(
@@ -98,6 +97,19 @@ def derived_recipe(target: Target, lock: Lock, floor: Glibc, gcc: Recipe) -> Rec
         },
         needs=(gcc,),
     )
+
+
+def newest_floor(lock: Lock) -> Glibc:
+    """The glibc that is locked, which is the highest floor.
+
+    Raises:
+        CatalogError: the lock does not say.
+    """
+    for artifact in lock.artifacts(_COMPONENT):
+        match = re.match(r"(?:\d+:)?(\d+\.\d+)", artifact.version)
+        if artifact.name == "libc6" and match:
+            return parse_glibc(match[1])
+    raise CatalogError("component `glibc` of the lock has no package libc6")
 
 
 def sysroot(path: Path, floor: Glibc) -> Sysroot:
@@ -162,14 +174,6 @@ def _write_start_files(shop: compat.Workshop, floor: Glibc, packaged: Path, fold
             shutil.copyfile(packaged / name, folder / name)
     if floor < compat.NEW_START:
         compat.write_start_files(shop, folder)
-
-
-def _glibc_version(artifacts: tuple[Artifact, ...]) -> Glibc:
-    for artifact in artifacts:
-        match = re.match(r"(?:\d+:)?(\d+\.\d+)", artifact.version)
-        if artifact.name == "libc6" and match:
-            return parse_glibc(match[1])
-    raise CatalogError("component `glibc` of the lock has no package libc6")
 
 
 def _wanted(name: str, *, triplet: str) -> bool:
