@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -307,6 +308,34 @@ def test_an_sdist_file_is_built(build: Build, tmp_path: Path) -> None:
     with tarfile.open(sdist, "w:gz") as archive:
         archive.add(PROJECTS / "c-setuptools", "xt_c-1.0")
     assert build(sdist).path.name == "xt_c-1.0-cp313-cp313-linux_ppc64le.whl"
+
+
+@pytest.mark.parametrize(
+    ("project", "command"),
+    [
+        (
+            "cpp-setuptools",
+            "python -c 'import xt_cpp; assert xt_cpp.work(4) == (6, 4, \"thrown in a thread\", True)'",
+        ),
+        ("c-setuptools", "python -c 'import xt_c; assert xt_c.total(2, 40) == 42; print(xt_c.where(27.0))'"),
+        ("spawns", "python -m xt_spawns"),
+    ],
+)
+def test_a_built_wheel_does_its_work_under_the_emulator(
+    shared_cache: Path, kit: Kit, tmp_path: Path, project: str, command: str
+) -> None:
+    words = ["build", str(PROJECTS / project), "--target", kit.target.name, "--outdir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "xtool", *words, "--test-command", command, "--output", "json"],
+        env={**_environ(), "XTOOL_CACHE_DIR": str(shared_cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = json.loads(done.stdout)["data"]["wheels"]
+    assert wheel["smoke"]["status"] == "passed"
+    assert wheel["platform_tag"] == "manylinux2014_ppc64le.manylinux_2_17_ppc64le"
 
 
 def test_the_environment_for_users_compiles_for_the_target(ctx: Context, kit: Kit, tmp_path: Path) -> None:

@@ -159,16 +159,19 @@ class CrossEnv:
         details = folder / "build-details.json"
         write_build_details(details, kit.target, python)
         cmake, meson = folder / "toolchain.cmake", folder / "cross.meson"
-        cmake.write_text(files.cmake_toolchain(kit, python, bindir), encoding="utf-8")
+        answers = {
+            "_PYTHON_SYSCONFIGDATA_NAME": sysconfig.name,
+            "_PYTHON_SYSCONFIGDATA_PATH": str(sysconfig.folder),
+            "_PYTHON_HOST_PLATFORM": sysconfig.platform,
+            "PYTHONPATH": str(sysconfig.folder),
+        }
+        cmake.write_text(files.cmake_toolchain(kit, python, bindir, answers), encoding="utf-8")
         meson.write_text(files.meson_cross_file(kit, python, bindir), encoding="utf-8")
         pkgconfig = os.pathsep.join(str(path) for path in files.pkgconfig_folders(kit))
         environ = {
             **tools,
             **_flags(ctx.environ, kit),
-            "_PYTHON_SYSCONFIGDATA_NAME": sysconfig.name,
-            "_PYTHON_SYSCONFIGDATA_PATH": str(sysconfig.folder),
-            "_PYTHON_HOST_PLATFORM": sysconfig.platform,
-            "PYTHONPATH": str(sysconfig.folder),
+            **answers,
             "PKG_CONFIG_LIBDIR": pkgconfig,
             "PKG_CONFIG_SYSROOT_DIR": str(kit.sysroot.path),
             "CMAKE_TOOLCHAIN_FILE": str(cmake),

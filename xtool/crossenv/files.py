@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xtool.kit import Kit, TargetPython
@@ -13,13 +13,14 @@ def emulator_command(kit: Kit, python: TargetPython) -> list[str]:
     return [str(kit.emulator.executable), "-cpu", kit.emulator.cpu, "-L", str(python.root)]
 
 
-def cmake_toolchain(kit: Kit, python: TargetPython, bindir: Path) -> str:
+def cmake_toolchain(kit: Kit, python: TargetPython, bindir: Path, sysconfig: Mapping[str, str]) -> str:
     """A CMake toolchain file (cmake-toolchains(7)).
 
     Args:
         kit: the kit.
         python: the target's Python.
         bindir: folder of the compiler wrappers.
+        sysconfig: variables that make the build Python's `sysconfig` answer for the target.
     """
     triplet = kit.target.triplet
     tools = {
@@ -58,6 +59,8 @@ def cmake_toolchain(kit: Kit, python: TargetPython, bindir: Path) -> str:
             f"set({prefix}_INCLUDE_DIRS {_cmake(';'.join(str(path) for path in python.includes))})",
             f"set({prefix}_SOABI {_cmake(soabi(python))})",
         ]
+    # FindPython asks the interpreter for the suffix of extension modules, whatever is set here.
+    lines += [f"set(ENV{{{name}}} {_cmake(value)})" for name, value in sorted(sysconfig.items())]
     lines += [
         f"set(PYTHON_INCLUDE_DIR {_cmake(python.includes[0])})",
         f"set(PYTHON_MODULE_EXTENSION {_cmake(python.ext_suffix)})",
@@ -90,9 +93,6 @@ def meson_cross_file(kit: Kit, python: TargetPython, bindir: Path) -> str:
         *(f"{name} = {_meson(str(bindir / f'{triplet}-{tool}'))}" for name, tool in tools.items()),
         "pkg-config = 'pkg-config'",
         f"exe_wrapper = {_meson_list(emulator_command(kit, python))}",
-        "",
-        "[built-in options]",
-        f"pkg_config_path = {_meson_list([str(path) for path in pkgconfig_folders(kit)])}",
         "",
         "[properties]",
         f"sys_root = {_meson(str(kit.sysroot.path))}",
