@@ -20,12 +20,12 @@ BIN = Path("/env it's/bin")
 def kit() -> Kit:
     target = Catalog().target("ppc64le")
     python = TargetPython(
-        root=Path("/root folder"),
-        executable=Path("/root folder/usr/bin/python3.13"),
+        root=Path("/target root"),
+        executable=Path("/target root/usr/bin/python3.13"),
         version="3.13",
         full_version="3.13.5",
         source="debian",
-        includes=(Path("/root folder/usr/include/python3.13"),),
+        includes=(Path("/target root/usr/include/python3.13"),),
         sysconfig={},
         glibc=(2, 41),
         ext_suffix=".cpython-313-powerpc64le-linux-gnu.so",
@@ -60,7 +60,7 @@ def test_the_cmake_toolchain_file_looks_for_files_in_the_sysroot_only(kit: Kit) 
     assert "set(CMAKE_SYSTEM_NAME Linux)" in lines
     assert "set(CMAKE_SYSTEM_PROCESSOR ppc64le)" in lines
     assert f"set(CMAKE_CXX_COMPILER [==[{BIN}/powerpc64le-linux-gnu-g++]==])" in lines
-    assert "set(CMAKE_CROSSCOMPILING_EMULATOR [==[/qemu;-cpu;power8;-L;/root folder]==])" in lines
+    assert "set(CMAKE_CROSSCOMPILING_EMULATOR [==[/qemu;-cpu;power8;-L;/target root]==])" in lines
     assert "set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)" in lines
     assert "set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)" in lines
     assert "set(Python_SOABI [==[cpython-313-powerpc64le-linux-gnu]==])" in lines
