@@ -4,10 +4,10 @@
     scripts/check_floor.py [--target ppc64le] [--package NAME ...]
 
 1. Official wheels of the target's lowest manylinux policy, from the package index: every `symbol@version`
-   that one imports from a glibc library must be exported by the stub of the same library (.gnu.version_r names
-   it).
-2. The table of the `ziglang` wheel, collected from glibc's own lists of symbols: at every floor from the lowest
-   to glibc 2.33, each library must export the same; from 2.34 on, all libraries together.
+   that one imports from a glibc library must be exported by the stub of the same library (.gnu.version_r
+   names it).
+2. The table of the `ziglang` wheel, collected from glibc's own lists of symbols: at every floor from the
+   lowest to glibc 2.33, each library must export the same; from 2.34 on, all libraries together.
 
 Differences that are known and why are in `toolchains/glibc/differences.toml`. Exit code 1 for any other.
 Needs pip, and the development dependencies (`ziglang`).

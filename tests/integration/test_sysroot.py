@@ -285,7 +285,8 @@ def test_a_projects_own_replacements_do_not_collide(room: Room, tmp_path: Path) 
         "#else\n#define COPY strlcpy(text, argv[0], 99)\n#endif\n"
         "#if __has_include(<sys/random.h>) != __GLIBC_PREREQ(2, 25)\n#error sys/random.h\n#endif\n"
         "#if !__GLIBC_PREREQ(2, 26)\n#include <xlocale.h>\n#endif\n"
-        "int main(int argc, char **argv) { char text[4096]; return argc != 1 || gettid() <= 0 || COPY <= 0; }\n"
+        "int main(int argc, char **argv)\n"
+        "{ char text[4096]; return argc != 1 || gettid() <= 0 || COPY <= 0; }\n"
     )
     for at in FLOORS:
         program = room.build(at, "gcc", source, "-O2", "-Wall", "-Werror", "-D_FORTIFY_SOURCE=2")
@@ -370,6 +371,24 @@ def test_names_for_the_linker(room: Room, tmp_path: Path, at: str) -> None:
         assert f"cannot find -l{name}" in done.stderr
     done = room.compile(at, "gcc", "-static", source, "-o", tmp_path / "c")
     assert done.returncode != 0
+
+
+def test_shims_stay_inside(room: Room, tmp_path: Path) -> None:
+    source = tmp_path / "libx.cc"
+    source.write_text(
+        "#include <random>\n#include <sys/stat.h>\nstruct X { ~X(); }; thread_local X x; X::~X() {}\n"
+        "int size(const char *path)\n"
+        "{ struct stat s; (void)&x; return stat(path, &s) ? -1 : (int)s.st_size; }\n"
+        "unsigned draw() { return std::random_device{}(); }\n"
+    )
+    library = room.build("2.17", "g++", source, "-shared", "-fPIC", "-std=c++20", "-static-libgcc")
+    with library.open("rb") as file:
+        symbols = ELFFile(file).get_section_by_name(".dynsym").iter_symbols()
+        exported = {symbol.name for symbol in symbols if symbol["st_shndx"] != "SHN_UNDEF"}
+    assert {"_Z4sizePKc", "_Z4drawv"} <= exported
+    everything = compat.provided(compat.shims_for(room.target, ()))
+    assert not exported & everything
+    assert not [name for name in exported if "xtool" in name]
 
 
 def test_thread_locals_on_a_library_without_their_function(room: Room, tmp_path: Path) -> None:
