@@ -194,6 +194,15 @@ def test_headers_answer_for_the_floor(tools: Tools, tmp_path: Path) -> None:
     ]
 
 
+def test_format_compiles_as_cxx23_at_the_lowest_floor(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "a.cc").write_text(
+        "#include <format>\n#include <iostream>\n"
+        'int main() { std::cout << std::format("{:.2f} {:x}", 1.5, 255); }\n'
+    )
+    done = tools.compile("g++", "-std=c++23", tmp_path / "a.cc", "-o", tmp_path / "a")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(("archiver", "lister"), [("ar", "nm"), ("gcc-ar", "gcc-nm")])
 def test_link_time_optimisation_through_archives(
     tools: Tools, tmp_path: Path, archiver: str, lister: str

@@ -21,6 +21,11 @@ OS_DEFINES = """#ifdef __linux__
 #  define _GLIBCXX_GTHREAD_USE_WEAK 0
 # endif
 #endif
+#if __GLIBC_PREREQ(2, 26) \\
+    && (defined(__i386__) \\
+        || defined(__powerpc__))
+# define _GLIBCXX_HAVE_FLOAT128_MATH 1
+#endif
 """
 CONFIG = "".join(f"/* Define if. */\n#define {macro} 1\n" for macro in gcc._GATED)
 HWCAP = b"__parse_hwcap_and_convert_at_platform"
@@ -42,6 +47,7 @@ def test_threads_are_never_weak_and_newer_functions_are_gated(tmp_path: Path) ->
     text = (tmp_path / "os_defines.h").read_text()
     assert "__GLIBC_PREREQ" not in text
     assert "\n# define _GLIBCXX_GTHREAD_USE_WEAK 0\n" in text
+    assert "#if (defined(__i386__) " in text
     gated = "#if __GLIBC_PREREQ(2, 30)\n#define _GLIBCXX_USE_PTHREAD_COND_CLOCKWAIT 1\n#endif\n"
     assert gated in (tmp_path / "c++config.h").read_text()
 
@@ -51,6 +57,7 @@ def test_threads_are_never_weak_and_newer_functions_are_gated(tmp_path: Path) ->
     [
         (OS_DEFINES.replace("(2, 34)", "(2, 35)"), CONFIG),
         (OS_DEFINES * 2, CONFIG),
+        (OS_DEFINES.replace("(2, 26)", "(2, 27)"), CONFIG),
         (OS_DEFINES, CONFIG.replace("COND_CLOCKWAIT", "COND_OTHER")),
     ],
 )

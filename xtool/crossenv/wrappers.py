@@ -119,6 +119,9 @@ def _is_host(policy: Policy) -> str:
 # preprocessor ends at the first space of its value.
 _DRIVER_TEMPLATE = r"""#!/bin/sh
 # Written by xtool: the cross compiler, tied to its sysroot.
+# Without a locale it opens none of the host's locale and conversion files.
+LC_ALL=C
+export LC_ALL
 real={real}
 host_path() {{
   case $1 in

@@ -220,8 +220,7 @@ def _assemble(work: Assembly, *, host: Host, version: str) -> None:
     from xtool.archive import unpack_all
 
     tree = work.scratch / "tree"
-    files = sorted(work.files.values(), key=lambda file: (-file.artifact.size, file.artifact.name))
-    unpack_all(files, tree, only=_wanted, jobs=2)
+    unpack_all(work.files.values(), tree, only=_wanted, jobs=2)
     stdlib = work.staging / "lib" / f"python{version}"
     stdlib.parent.mkdir()
     (tree / "usr/bin").rename(work.staging / "bin")

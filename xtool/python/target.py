@@ -38,20 +38,31 @@ DESKTOP_SONAMES = frozenset(
 )
 """What manylinux policies allow outside a wheel (auditwheel's policy file) and few wheels need."""
 
-_REVISION = 1
+_REVISION = 2
 
 _SHARDS = 4
 """Processes that compile the standard library, each a fixed part of it: marshal writes a reference flag for
 whatever is still referred to elsewhere in its process, so another division would make other bytes."""
 
+SELDOM = (
+    r"(test|tkinter|lib2to3|_pyrepl|curses|dbm|wsgiref|xmlrpc|ensurepip|venv)/"
+    r"|encodings/(?!(__init__|aliases|ascii|cp1252|idna|latin_1|punycode|raw_unicode_escape|unicode_escape"
+    r"|utf_16|utf_32|utf_8|utf_8_sig)\.py)"
+    r"|(_pydatetime|_pydecimal|_pyio|_aix_support|_ios_support|antigravity|cgi|doctest|ftplib|imaplib|mailbox"
+    r"|nntplib|pdb|pickletools|poplib|pydoc|smtplib|tabnanny|telnetlib|this|turtle)\.py"
+)
+"""Modules that tests seldom import: they are compiled when they are, not at set-up, where each costs time."""
+
 _COMPILE = """\
-import importlib.util, os, sys
+import importlib.util, os, re, sys
 from importlib._bootstrap_external import _code_to_hash_pyc
 stdlib, seen_as, shard, shards = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 sources = sorted(
     os.path.relpath(os.path.join(folder, name), stdlib)
     for folder, _, names in os.walk(stdlib) for name in names if name.endswith(".py")
 )
+seldom = re.compile(sys.argv[5])
+sources = [source for source in sources if not seldom.match(source)]
 for source in sources[shard::shards]:
     with open(os.path.join(stdlib, source), "rb") as file:
         text = file.read()
@@ -230,7 +241,7 @@ def compile_stdlib(ctx: Context, emulator: Emulator, root: Path, version: str) -
             [
                 *(emulator.executable, "-cpu", emulator.cpu, "-L", root, python),
                 *("-I", "-S", "-B", "-c", _COMPILE, stdlib, f"/usr/lib/python{version}"),
-                *(str(number), str(_SHARDS)),
+                *(str(number), str(_SHARDS), SELDOM),
             ],
             log=ctx.log,
             env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},

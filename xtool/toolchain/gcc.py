@@ -23,7 +23,7 @@ from xtool.recipes import Assembly, Recipe
 from xtool.targets import Glibc, Host, Target
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 
-REVISION = 2
+REVISION = 3
 FACTS_FILE = "share/xtool/toolchain.json"
 _SCHEMA = 1
 
@@ -76,6 +76,10 @@ glibc's NEWS: 2.30 "pthread_cond_clockwait, pthread_mutex_clocklock, ..."; 2.36 
 _WEAK_THREADS = re.compile(
     rb"# if __GLIBC_PREREQ\(2, 34\)\n(?:// [^\n]*\n)*#  define _GLIBCXX_GTHREAD_USE_WEAK 0\n# endif\n"
 )
+
+_FLOAT128_GATE = b"#if __GLIBC_PREREQ(2, 26) \\\n    && ("
+"""Below glibc 2.26 libstdc++'s headers do without the _Float128 overloads of <cmath>, and C++23's <format>
+then refuses to compile on ppc64le. Declaring them costs nothing: what is not there does not link."""
 
 _RENAMED: Mapping[str, Mapping[str, tuple[bytes, bytes]]] = {
     "ppc64le": {
@@ -166,9 +170,8 @@ def unpack_wanted(work: Assembly, into: Path, unused: re.Pattern[str]) -> None:
     """
     from xtool.archive import unpack_all
 
-    # Largest first, so that no thread is left with a long tail.
-    files = sorted(work.files.values(), key=lambda file: (-file.artifact.size, file.artifact.name))
-    unpack_all(files, into, only=lambda name: not unused.fullmatch(name), jobs=2)
+    # They come as their downloads end, the largest first.
+    unpack_all(work.files.values(), into, only=lambda name: not unused.fullmatch(name), jobs=2)
 
 
 def _assemble(work: Assembly, *, host: Host, target: Target, version: str, languages: Sequence[str]) -> None:
@@ -241,7 +244,11 @@ def _mend_headers(bits: Path) -> None:
         raise ArchiveError(
             f"{os_defines.name} of libstdc++ has changed: no _GLIBCXX_GTHREAD_USE_WEAK to mend"
         )
-    _rewrite(os_defines, text)
+    if _FLOAT128_GATE not in text:
+        raise ArchiveError(
+            f"{os_defines.name} of libstdc++ has changed: no _GLIBCXX_HAVE_FLOAT128_MATH to mend"
+        )
+    _rewrite(os_defines, text.replace(_FLOAT128_GATE, b"#if ("))
     config = bits / "c++config.h"
     text = config.read_bytes()
     for macro, (major, minor) in _GATED.items():
