@@ -197,7 +197,7 @@ def _sdist(bench: Bench, requirement: str) -> Path:
         source = obtain(context(bench.folder / "cache"), requirement, folder / "tree")
         if source.sdist is None:
             sys.exit(f"{requirement} has no sdist")
-        shutil.copy(source.sdist, folder)
+        shutil.copy(source.sdist, folder / f"{source.name}-{source.version}.tar.gz")
     (found,) = folder.glob("*.tar.gz")
     return found
 
