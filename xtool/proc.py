@@ -232,13 +232,31 @@ def _reader(pipe: IO[bytes] | None, into: list[str], log: Log) -> threading.Thre
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float | None) -> bool:
-    """Wait for the end; True when the time was up and the group was ended."""
+    """Wait for the end; True when the time was up and the group was ended.
+
+    A thread watches the time: `Popen.wait` with a timeout sleeps between looks, up to 50 ms too long.
+    """
+    if timeout is None:
+        process.wait()
+        return False
+    timed_out = threading.Event()
+
+    def end() -> None:
+        if process.returncode is None:
+            timed_out.set()
+            _end_group(process)
+
+    timer = threading.Timer(timeout, end)
+    timer.daemon = True
+    timer.start()
     try:
-        process.wait(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        _end_group(process)
-        return True
-    return False
+        process.wait()
+    finally:
+        timer.cancel()
+    if timed_out.is_set():
+        # What the leader left behind in its group is ended as well before this returns.
+        timer.join()
+    return timed_out.is_set()
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
