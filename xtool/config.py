@@ -295,7 +295,8 @@ def _path(value: Any, base: Path) -> Path | None:
 
 
 def _names(value: Any, base: Path) -> tuple[str, ...] | None:
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else _texts(value, base)
+    items = _texts(value, base)
+    return None if items is None else tuple(name for item in items for name in item.replace(",", " ").split())
 
 
 def _words(value: Any, base: Path) -> tuple[str, ...] | None:

@@ -55,6 +55,11 @@ class Sysroot:
         """JSON file: soname -> sorted list of `symbol@version` that the floor's libraries export."""
         return self.path / "share" / "xtool" / "exports.json"
 
+    @property
+    def later(self) -> Path:
+        """JSON file: symbol that no library of the floor has -> the first glibc that has it (`2.25`)."""
+        return self.exports.with_name("later.json")
+
 
 @dataclass(frozen=True, slots=True)
 class TargetPython:

@@ -177,3 +177,8 @@ def test_no_home_is_an_error_that_names_the_variable(monkeypatch: pytest.MonkeyP
     with pytest.raises(StoreError) as caught:
         paths.default_cache_dir()
     assert "XTOOL_CACHE_DIR" in (caught.value.hint or "")
+
+
+def test_names_are_separated_by_commas_wherever_they_stand(user_file: Path, project: Path) -> None:
+    assert load(project, {"python": ("3.11,3.13", "3.14")}).value("python") == ("3.11", "3.13", "3.14")
+    assert load(project, XTOOL_PYTHON="3.11, 3.13").value("python") == ("3.11", "3.13")

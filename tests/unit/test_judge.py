@@ -307,6 +307,25 @@ def test_undefined_symbols_that_nothing_gives_are_errors(tmp_path: Path, exports
     assert finding.cure
 
 
+def test_an_undefined_symbol_that_a_later_glibc_has_names_that_glibc(tmp_path: Path, exports: Path) -> None:
+    exports.with_name("later.json").write_text('{"getrandom": "2.25"}')
+    code = extension(imports=[Want("getrandom")])
+    finding = only(judged(tmp_path, {NAME: code}, exports=exports), "symbol")
+    assert finding.symbol == "getrandom@GLIBC_2.25"
+    assert "came with glibc 2.25; glibc 2.17 was asked for" in finding.message
+    assert "`--glibc 2.25`" in (finding.cure or "")
+
+
+@pytest.mark.parametrize(
+    ("stated", "wrong"), [(">=3.10", False), (">=3.13.4,<3.14", False), (">=3.14", True)]
+)
+def test_a_wheel_that_excludes_its_own_python_is_wrong(tmp_path: Path, stated: str, wrong: bool) -> None:
+    text = f"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Python: {stated}\n"
+    verdict = judged(tmp_path, {NAME: extension()}, metadata=text)
+    assert [f.code for f in verdict.errors] == ["requires-python"] * wrong
+    assert all(stated in f.message for f in verdict.errors)
+
+
 def test_a_symbol_of_a_library_that_is_not_asked_for_is_a_warning(tmp_path: Path, exports: Path) -> None:
     finding = only(
         judged(tmp_path, {NAME: extension(imports=[Want("pow")])}, exports=exports), "underlinked", "warning"

@@ -51,6 +51,19 @@ def test_a_folder_is_copied_with_its_name_and_version(ctx: Context, project: Pat
     assert (source.path / "pyproject.toml").is_file()
 
 
+def test_the_pythons_that_a_project_is_for_are_known_before_the_build(
+    ctx: Context, project: Path, tmp_path: Path
+) -> None:
+    assert obtain(ctx, str(project), tmp_path / "copy").requires_python is None
+    (project / "pyproject.toml").write_text("[project]\nname = 'a'\nrequires-python = '>=3.12'\n")
+    assert str(obtain(ctx, str(project), tmp_path / "copy2").requires_python) == ">=3.12"
+    (project / "pyproject.toml").write_text("[project]\nname = 'a'\nrequires-python = 'new ones'\n")
+    assert obtain(ctx, str(project), tmp_path / "copy3").requires_python is None
+    info = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Python: >=3.9\n"
+    make_sdist(tmp_path / "demo-1.0.tar.gz", **{"PKG-INFO": info})
+    assert str(obtain(ctx, str(tmp_path / "demo-1.0.tar.gz"), tmp_path / "s").requires_python) == ">=3.9"
+
+
 def test_a_folder_wins_over_a_requirement(
     ctx: Context, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

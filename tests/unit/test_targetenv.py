@@ -170,13 +170,14 @@ def test_what_is_no_wheel_is_a_usage_error(env: TargetEnv, tmp_path: Path) -> No
 def test_modules_of_a_wheel(tmp_path: Path) -> None:
     names = {
         "demo/__init__.py": b"",
-        "demo/_fast.cpython-313-powerpc64le-linux-gnu.so": b"",
-        "demo/deep/_abi.abi3.so": b"",
+        "demo/_fast.cpython-313-powerpc64le-linux-gnu.so": b"..PyInit__fast..",
+        "demo/deep/_abi.abi3.so": b"..PyInit_of_another..",
+        "demo/deep/_for_ctypes.abi3.so": b"no module, though named like one",
         "demo/_plain.so": b"..PyInit__plain..",
         "demo/libplain.so": b"no module",
         "single.py": b"",
         "_private.py": b"",
-        "namespace/part/mod.cpython-313-powerpc64le-linux-gnu.so": b"",
+        "namespace/part/mod.cpython-313-powerpc64le-linux-gnu.so": b"..PyModExport_mod..",
         "tests/__init__.py": b"",
         "demo-1.0.data/platlib/other/__init__.py": b"",
         "demo-1.0.data/scripts/script.py": b"",

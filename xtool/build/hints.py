@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from xtool.targets import format_glibc
 
 if TYPE_CHECKING:
     from xtool.crossenv.trace import BuildTrace
@@ -47,9 +50,10 @@ def find(output: str, kit: Kit, trace: BuildTrace) -> str | None:
     for refused in trace.refused:
         return f"the project links this machine's {refused}; give it the target's with XTOOL_LDFLAGS"
     for pattern, say in _HINTS:
-        match = re.search(pattern, output, re.MULTILINE)
-        if match:
-            return say(match, kit)
+        for match in re.finditer(pattern, output, re.MULTILINE):
+            hint = say(match, kit)
+            if hint is not None:
+                return hint
     return None
 
 
@@ -62,6 +66,11 @@ def _python_h(match: re.Match[str], kit: Kit) -> str:
 
 
 def _missing_header(match: re.Match[str], kit: Kit) -> str:
+    from xtool.toolchain.headers import header_since
+
+    since = header_since(match[1])
+    if since is not None:
+        return _too_new(f"the header `{match[1]}`", format_glibc(since), kit)
     return (
         f"`{match[1]}` is not in the {kit.target.name} sysroot, which has the C library only: point to a "
         "build of that library for the target with XTOOL_CFLAGS=-I... and XTOOL_LDFLAGS=-L..., or let the "
@@ -105,9 +114,31 @@ def _module(match: re.Match[str], kit: Kit) -> str:
     )
 
 
-def _new_symbol(match: re.Match[str], kit: Kit) -> str:
-    from xtool.targets import format_glibc
+def _too_new(what: str, since: str, kit: Kit) -> str:
+    return (
+        f"{what} came with glibc {since}, and the floor is {format_glibc(kit.sysroot.glibc)}: build with "
+        f"`--glibc {since}`, or keep the project from using it"
+    )
 
+
+def _since(name: str, kit: Kit) -> str | None:
+    """The glibc that brought a function which the floor lacks."""
+    try:
+        since: str | None = json.loads(kit.sysroot.later.read_text(encoding="ascii")).get(name)
+    except (OSError, ValueError):
+        return None
+    return since
+
+
+def _undeclared(match: re.Match[str], kit: Kit) -> str | None:
+    since = _since(match[1], kit)
+    return _too_new(f"`{match[1]}`", since, kit) if since else None
+
+
+def _new_symbol(match: re.Match[str], kit: Kit) -> str:
+    since = _since(match[1], kit)
+    if since:
+        return _too_new(f"`{match[1]}`", since, kit)
     floor = format_glibc(kit.sysroot.glibc)
     return (
         f"`{match[1]}` does not exist at the floor, glibc {floor}, unless it is the project's own; "
@@ -118,7 +149,7 @@ def _new_symbol(match: re.Match[str], kit: Kit) -> str:
 _QUOTE = "[`'\"\u2018\u2019]"
 """GCC's quotes, whatever the locale."""
 
-_HINTS: tuple[tuple[str, Callable[[re.Match[str], Kit], str]], ...] = (
+_HINTS: tuple[tuple[str, Callable[[re.Match[str], Kit], str | None]], ...] = (
     (r"fatal error: (?:Python|pyconfig)\.h: No such file", _python_h),
     (r"fatal error: ([^:\s]+): No such file or directory", _missing_header),
     (r"cannot find -l:?([^\s:]+)", _missing_library),
@@ -127,5 +158,7 @@ _HINTS: tuple[tuple[str, Callable[[re.Match[str], Kit], str]], ...] = (
     (r"Exec format error|cannot execute binary file", _foreign_binary),
     (r"setuptools-scm was unable to detect version|LookupError: .*setuptools.scm", _scm),
     (r"^ModuleNotFoundError: No module named '([^']+)'", _module),
+    (rf"implicit declaration of function {_QUOTE}(\w+)", _undeclared),
+    (rf"error: {_QUOTE}(\w+){_QUOTE}(?: was not declared| undeclared| is not a member)", _undeclared),
     (rf"undefined reference to {_QUOTE}([^`'\u2019]+)", _new_symbol),
 )

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtool.context import Context
-from xtool.errors import StoreError
+from xtool.errors import StoreError, UsageError, XtoolError
 from xtool.kit import Kit
 from xtool.setup import Request, ensure_desktop, ensure_kit
 from xtool.store import Store
@@ -27,6 +27,10 @@ from xtool.targets import format_glibc
 if TYPE_CHECKING:
     from xtool.build.smoke import SmokeResult
     from xtool.build.source import Source
+    from xtool.wheel.findings import Finding
+
+_WARNINGS_SHOWN = 3
+"""How many findings of one kind are spelt out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,15 @@ class BuiltWheel:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """All wheels of one build."""
+    """What came of one build.
+
+    Args:
+        wheels: the finished wheels.
+        errors: why there is none for the other Pythons; none is made up for.
+    """
 
     wheels: tuple[BuiltWheel, ...]
-
-    def as_data(self) -> dict[str, Any]:
-        """The report as plain data for JSON output."""
-        return {"wheels": [wheel.as_data() for wheel in self.wheels]}
+    errors: tuple[XtoolError, ...] = ()
 
 
 class _Clock:
@@ -112,9 +118,12 @@ class _Clock:
 def build(ctx: Context, request: BuildRequest) -> BuildReport:
     """Build, judge, repair and test a wheel for each Python that was asked for.
 
+    What goes wrong for one of several Pythons does not keep the others from theirs.
+
     Raises:
-        CommandFailed: the build or a test failed.
-        WheelRejected: the wheel is not what was asked for.
+        UsageError: the project excludes a Python that was asked for.
+        CommandFailed: the build or a test failed, and only one Python was asked for.
+        WheelRejected: the wheel is not what was asked for; likewise.
     """
     from xtool.build import source as sources
 
@@ -128,12 +137,40 @@ def build(ctx: Context, request: BuildRequest) -> BuildReport:
         work = Path(folder)
         with clock("source"):
             source = sources.obtain(ctx, request.source, work / "source", python=request.setup.versions[0])
-        wheels = []
+        _check_pythons(kit, source, request.setup.versions)
+        wheels: list[BuiltWheel] = []
+        errors: list[XtoolError] = []
         for version in request.setup.versions:
             place = work / version
             place.mkdir()
-            wheels.append(_build_one(ctx, kit, request, source, version, place, clock.seconds))
-    return BuildReport(tuple(wheels))
+            try:
+                wheels.append(_build_one(ctx, kit, request, source, version, place, clock.seconds))
+            except XtoolError as error:
+                if len(request.setup.versions) == 1:
+                    raise
+                errors.append(error)
+    return BuildReport(tuple(wheels), tuple(errors))
+
+
+def _check_pythons(kit: Kit, source: Source, versions: Sequence[str]) -> None:
+    """Hold the Pythons that were asked for against the project's `requires-python`.
+
+    Raises:
+        UsageError: it excludes one.
+    """
+    allowed = source.requires_python
+    excluded = [v for v in versions if allowed and not allowed.contains(kit.pythons[v].full_version, True)]
+    if not excluded:
+        return
+    left = [version for version in versions if version not in excluded]
+    raise UsageError(
+        f"{source.label} does not support Python {' and '.join(excluded)}",
+        facts=[f"its requires-python is `{allowed}`"],
+        hint="build with " + " ".join(f"`--python {version}`" for version in left)
+        if left
+        else "`xtool list --available` shows which other Pythons there are for `--python`",
+        code="requires-python",
+    )
 
 
 def _build_one(
@@ -182,8 +219,7 @@ def _build_one(
         )
         verdict = asked(wheel)
         verdict.require()
-    for finding in verdict.warnings:
-        ctx.log.warning(str(finding), hint=finding.cure)
+    _warn(ctx, verdict.warnings)
     with clock("smoke"):
         smoke = _smoke(ctx, kit, request, source, version, wheel)
     return BuiltWheel(
@@ -196,6 +232,18 @@ def _build_one(
         timings=clock.seconds,
         warnings=tuple(str(finding) for finding in verdict.warnings),
     )
+
+
+def _warn(ctx: Context, findings: Sequence[Finding]) -> None:
+    """Say what was found; a mistake that every file of a wheel has is not said of each."""
+    by_code: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_code.setdefault(finding.code, []).append(finding)
+    for alike in by_code.values():
+        for finding in alike[:_WARNINGS_SHOWN]:
+            ctx.log.warning(str(finding), hint=finding.cure)
+        if len(alike) > _WARNINGS_SHOWN:
+            ctx.log.warning(f"{len(alike) - _WARNINGS_SHOWN} more files are like that")
 
 
 def _smoke(

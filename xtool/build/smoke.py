@@ -190,7 +190,9 @@ def contents(wheel: Path, ext_suffix: str) -> Contents:
             for name, path in zip(archive.namelist(), files, strict=True)
             if path is not None
             and (module := _extension_name(path, ext_suffix)) is not None
-            and (".cpython-" in path.name or ".abi3." in path.name or _is_module(archive.read(name), module))
+            and _is_module(
+                archive.read(name), module, named=".cpython-" in path.name or ".abi3." in path.name
+            )
         ]
     found = {name for path in files if path is not None and (name := _top_level(path)) is not None}
     public = sorted(name for name in found if not name.startswith("_"))
@@ -236,8 +238,14 @@ def _extension_name(path: PurePosixPath, ext_suffix: str) -> str | None:
     return ".".join(parts) or None
 
 
-def _is_module(data: bytes, module: str) -> bool:
-    """Whether a plain `.so` is an extension module (PEP 489: it exports `PyInit_NAME` or `PyInitU_NAME`)."""
+def _is_module(data: bytes, module: str, *, named: bool) -> bool:
+    """Whether a `.so` is an extension module (PEP 489: it exports `PyInit_NAME` or `PyInitU_NAME`).
+
+    Projects that load their code with ctypes or cffi let setuptools name it like a module all the same: what
+    is `named` like one and has the init function of another is taken for a module, and fails as one.
+    """
+    if named:
+        return b"PyInit" in data or b"PyModExport_" in data
     stem = module.rpartition(".")[2]
     return b"PyInit_" + stem.encode() in data or b"PyInitU_" in data
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from xtool.artifacts import VerifiedFile
@@ -59,6 +60,7 @@ class Source:
         name: the project's name, normalised, where it is known before the build.
         version: its version, where it is known before the build.
         sdist: the sdist file, for the kinds that have one.
+        requires_python: the Pythons that it is for, where that is known before the build.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class Source:
     name: str | None
     version: str | None
     sdist: Path | None = None
+    requires_python: SpecifierSet | None = None
 
     @property
     def label(self) -> str:
@@ -146,8 +149,8 @@ def _from_folder(path: Path, spec: str, folder: Path) -> Source:
             facts=[str(error.filename)] if error.filename else [],
             hint="free some space, or point TMPDIR to a larger disk",
         ) from error
-    name, version = _project_table(target)
-    return Source("folder", spec, target, name, version)
+    name, version, pythons = _project_table(target)
+    return Source("folder", spec, target, name, version, requires_python=pythons)
 
 
 def _check_project(path: Path, spec: str) -> None:
@@ -210,16 +213,31 @@ def _only_products(path: Path) -> bool:
     return all(item.name.endswith((".whl", *SDIST_SUFFIXES, *OLD_SUFFIXES)) for item in path.iterdir())
 
 
-def _project_table(path: Path) -> tuple[str | None, str | None]:
-    """Name and version as `pyproject.toml` states them; the build will say them all the same."""
+_Stated = tuple[str | None, str | None, SpecifierSet | None]
+"""Name, normalised; version; requires-python: as much of it as a project states."""
+
+
+def _project_table(path: Path) -> _Stated:
+    """What `pyproject.toml` states; the build will say it all the same."""
     try:
         project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    except (OSError, ValueError):
-        return None, None
-    name, version = project.get("name"), project.get("version")
-    return canonicalize_name(name) if isinstance(name, str) else None, version if isinstance(
-        version, str
-    ) else None
+        name, version, pythons = (project.get(key) for key in ("name", "version", "requires-python"))
+    except (OSError, ValueError, AttributeError):
+        return None, None, None
+    return _stated(name, version, pythons)
+
+
+def _stated(name: object, version: object, pythons: object) -> _Stated:
+    try:
+        requires = SpecifierSet(pythons) if isinstance(pythons, str) else None
+    except InvalidSpecifier:
+        # The back end will say so, and better.
+        requires = None
+    return (
+        canonicalize_name(name) if isinstance(name, str) and name else None,
+        version if isinstance(version, str) else None,
+        requires,
+    )
 
 
 def _from_sdist(file: VerifiedFile, kind: str, spec: str, folder: Path) -> Source:
@@ -235,15 +253,14 @@ def _from_sdist(file: VerifiedFile, kind: str, spec: str, folder: Path) -> Sourc
             ],
         )
     _check_project(tops[0], file.artifact.filename)
-    name, version = _metadata(tops[0])
-    return Source(kind, spec, tops[0], name, version, file.path)
+    name, version, pythons = _metadata(tops[0])
+    return Source(kind, spec, tops[0], name, version, file.path, pythons)
 
 
-def _metadata(path: Path) -> tuple[str | None, str | None]:
-    """Name and version as `PKG-INFO` says them (core metadata specification)."""
+def _metadata(path: Path) -> _Stated:
+    """What `PKG-INFO` says (core metadata specification)."""
     try:
         message = HeaderParser().parsestr((path / "PKG-INFO").read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return _project_table(path)
-    name = message["Name"]
-    return canonicalize_name(name) if name else None, message["Version"]
+    return _stated(message["Name"], message["Version"], message["Requires-Python"])

@@ -46,6 +46,7 @@ def _build(session: Session, source: str) -> Result:
         for wheel in report.wheels:
             session.console.info(_line(wheel))
         wheels.extend(report.wheels)
+        errors.extend(report.errors)
     return Result(
         {"wheels": [wheel.as_data() for wheel in wheels]},
         text="\n".join(str(wheel.path) for wheel in wheels),

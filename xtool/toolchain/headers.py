@@ -71,6 +71,12 @@ _ADDED: tuple[tuple[str, Glibc], ...] = (
 )
 """Headers by the glibc that brought them (its NEWS file): `__has_include` must not find them before."""
 
+
+def header_since(name: str) -> Glibc | None:
+    """The glibc that brought a header, for the few that came after the lowest floor."""
+    return dict(_ADDED).get(name)
+
+
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _NOISE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)

@@ -30,7 +30,7 @@ from xtool.toolchain.floor import (
 )
 from xtool.toolchain.gcc import toolchain
 
-REVISION = 1
+REVISION = 2
 KIND = "derived"
 _COMPONENT = "glibc"
 _LOWEST: Glibc = (2, 17)
@@ -161,10 +161,21 @@ def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
     share.mkdir(parents=True)
     table = {soname: sorted(map(str, symbols)) for soname, symbols in sorted(exports.items())}
     (share / "exports.json").write_text(json.dumps(table, indent=0) + "\n", encoding="ascii")
+    (share / "later.json").write_text(json.dumps(_later(today, names), indent=0) + "\n", encoding="ascii")
 
 
 def _names(libraries: Libraries) -> frozenset[str]:
     return frozenset(symbol.name for symbols in libraries.values() for symbol in symbols)
+
+
+def _later(today: Libraries, names: frozenset[str]) -> dict[str, str]:
+    """What the floor lacks and a later glibc has: symbol -> the first version that has it."""
+    since: dict[str, tuple[int, ...]] = {}
+    for symbols in today.values():
+        for symbol in symbols:
+            if symbol.name not in names and symbol.version.startswith("GLIBC_"):
+                since[symbol.name] = min(since.get(symbol.name, symbol.number), symbol.number)
+    return {name: ".".join(map(str, number)) for name, number in sorted(since.items())}
 
 
 def _write_start_files(shop: compat.Workshop, floor: Glibc, packaged: Path, folder: Path) -> None:

@@ -21,6 +21,7 @@ from xtool.wheel.symbols import Floor, check_symbols, unwanted
 from xtool.wheel.wheelfile import Wheel, open_wheel
 
 _RECORD_SHOWN = 5
+_PATCH_RELEASES = 50
 
 _HAS_EXTENSIONS = "tell the back end that the project has extensions (setuptools: `ext_modules`)"
 
@@ -201,6 +202,7 @@ def check_wheel(wheel: Wheel, contents: Contents, expected: Expected | None) -> 
         )
     if expected is not None:
         yield from _check_tags(wheel, expected)
+        yield from _check_requires_python(wheel, expected.python)
 
 
 def _expanded(line: str) -> Iterator[str]:
@@ -224,6 +226,24 @@ def _check_metadata(wheel: Wheel) -> Iterator[Finding]:
             "metadata",
             f"its name says {wheel.name.distribution} {wheel.name.version}, `METADATA` says {name} {version}",
             cure="do not rename wheels; build them again",
+        )
+
+
+def _check_requires_python(wheel: Wheel, python: str | None) -> Iterator[Finding]:
+    """Whether installers take the wheel for the Python that it was built for, in any patch release."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    stated = wheel.metadata.get("Requires-Python", [""])[0]
+    try:
+        allowed = SpecifierSet(stated)
+    except InvalidSpecifier:
+        yield error("metadata", f"`METADATA` has no valid Requires-Python: `{stated}`")
+        return
+    if python is not None and not any(f"{python}.{patch}" in allowed for patch in range(_PATCH_RELEASES)):
+        yield error(
+            "requires-python",
+            f"was built for Python {python}, which its own Requires-Python `{stated}` excludes",
+            cure="build for another `--python`, or correct the project's requires-python",
         )
 
 

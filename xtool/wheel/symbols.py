@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -28,11 +28,13 @@ class Floor:
         glibc: its glibc.
         policies: the machine's policies.
         exports: SONAME -> `symbol@version` of each library of the floor; empty where unknown.
+        later: symbol that none of them exports -> the first glibc that has it.
     """
 
     glibc: Glibc
     policies: Policies
     exports: Mapping[str, frozenset[str]]
+    later: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, glibc: Glibc, policies: Policies, exports: Path | None) -> Floor:
@@ -45,7 +47,9 @@ class Floor:
             return cls(glibc, policies, {})
         try:
             table = json.loads(exports.read_text(encoding="utf-8"))
-            return cls(glibc, policies, {soname: frozenset(names) for soname, names in table.items()})
+            beside = exports.with_name("later.json")
+            later = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+            return cls(glibc, policies, {soname: frozenset(names) for soname, names in table.items()}, later)
         except (OSError, ValueError, AttributeError, TypeError) as problem:
             raise UsageError(
                 f"cannot read the sysroot's list of exports {exports}",
@@ -251,8 +255,17 @@ def _check_unversioned(
             return
     others = [name for name, other in contents.files.items() if symbol.name in other.export_names]
     holders = [*others, *floor.providers.get(symbol.name, ())]
+    since = floor.later.get(symbol.name)
     if holders:
         loose.setdefault(holders[0], []).append(symbol.name)
+    elif since is not None:
+        yield error(
+            "symbol",
+            f"`{symbol.name}` came with glibc {since}; {floor} was asked for",
+            file=member,
+            symbol=f"{symbol.name}@GLIBC_{since}",
+            cure=f"build with `--glibc {since}` or keep the code from using `{symbol.name}`",
+        )
     else:
         yield error(
             "undefined-symbol",
