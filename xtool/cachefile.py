@@ -135,7 +135,11 @@ def import_cache(ctx: Context, file: Path | None) -> Imported:
         try:
             source: IO[bytes] = stack.enter_context(file.open("rb")) if file is not None else sys.stdin.buffer
         except OSError as error:
-            raise UsageError(f"cannot read {file}: {error.strerror}") from error
+            raise UsageError(
+                f"cannot read {file}",
+                facts=[error.strerror or str(error)],
+                hint="name a file that `xtool cache export` wrote",
+            ) from error
         store.prepare()
         stack.enter_context(store.busy())
         chunks = stack.enter_context(closing(_chunks(source, label)))
@@ -288,7 +292,7 @@ def _chunks(source: IO[bytes], label: str) -> Generator[bytes, None, None]:
         while chunk := reader.read(_READ):
             yield chunk
     except zstandard.ZstdError as error:
-        raise ArchiveError(f"{label} is not an exported cache, or damaged: {error}") from error
+        raise _broken(label, str(error)) from error
     except OSError as error:
         raise as_store_error(error, Path(label), f"cannot read {label}") from error
 
@@ -381,10 +385,15 @@ class _Archive:
         return member
 
     def _broken(self, reason: str) -> ArchiveError:
-        return ArchiveError(
-            f"{self._label} is not an exported cache, or damaged: {reason}",
-            hint="`xtool cache export` makes one",
-        )
+        return _broken(self._label, reason)
+
+
+def _broken(label: str, reason: str) -> ArchiveError:
+    return ArchiveError(
+        f"{label} is not an exported cache, or damaged",
+        facts=[reason],
+        hint="`xtool cache export` makes one",
+    )
 
 
 class _Budget:

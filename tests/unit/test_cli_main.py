@@ -70,7 +70,7 @@ def test_no_command_shows_help_and_fails(cli) -> None:
         (["build", "--color", "blue"], "invalid value for `--color`", "`xtool build --help` explains it"),
         (["inspect"], "missing argument `FILE...`", "`xtool inspect --help` explains it"),
         (["build"], "no `--target` given", "XTOOL_TARGET"),
-        (["setup"], "no `--target` given", "XTOOL_TARGET"),
+        (["setup"], "no target given", "xtool setup ppc64le"),
         (["setup", "ppc64"], "there is no target `ppc64`", "did you mean `ppc64le`?"),
         (["setup", "ppc64le", "--glibc", "new"], "not a glibc version: 'new'", "--glibc 2.17"),
         (["build", "--target", "ppc64le", "-j", "many"], "--jobs is 'many'", "mend or remove --jobs"),
@@ -78,7 +78,14 @@ def test_no_command_shows_help_and_fails(cli) -> None:
         (["run", "--target", "ppc64le,s390x", "--", "x"], "one target at a time", "pass one `--target`"),
         (["run", "--target", "ppc64le", "--with", "no.whl", "--", "x"], "there is no wheel no.whl", "--with"),
         (["inspect", "nothing.whl"], "there is no file nothing.whl", "name a wheel"),
+        (["inspect", "/"], "/ is a folder", "name a wheel"),
         (["cache", "import", "nothing"], "there is no file", "xtool cache export"),
+        (["cache", "import", "/"], "cannot read /", "xtool cache export"),
+        (["cache", "export", "/no-such-folder/x"], "there is no folder /no-such-folder", "make it"),
+        (["setup", "ppc64le", "--python", "2.7"], "there is no Python 2.7 for ppc64le", "--available"),
+        (["setup", "ppc64le", "--glibc", "2.5"], "there is no glibc 2.5 sysroot", "--glibc 2.17"),
+        (["setup", "ppc64le", "--glibc", "9.9"], "there is no glibc 9.9 sysroot", "--glibc 2.41"),
+        (["setup", "ppc64le", "--sysroot", "centos7"], "there is no sysroot `centos7`", "auto, derived"),
     ],
 )
 def test_mistakes_are_explained(inside, words: list[str], message: str, hint: str) -> None:
@@ -89,6 +96,17 @@ def test_mistakes_are_explained(inside, words: list[str], message: str, hint: st
     assert first.startswith(f"error: {message}")
     assert last.startswith("hint: ")
     assert hint in last
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["inspect"], ["cache", "import"]])
+@pytest.mark.parametrize("name", ["x-1.0-py3-none-any.whl", "cache.tar.zst"])
+def test_files_of_another_kind_are_explained(inside, cli, words: list[str], name: str) -> None:
+    (cli.cwd / name).write_text("not what the name says")
+    done = inside(*words, name)
+    assert done.code == (2 if words == ["inspect"] and name == "cache.tar.zst" else 4)
+    assert done.stderr.startswith(f"error: {name} is ")
+    assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
 
 

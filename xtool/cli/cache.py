@@ -36,9 +36,12 @@ def _key(session: Session, targets: tuple[str, ...]) -> Result:
 
 def _export(session: Session, file: str) -> Result:
     from xtool.cachefile import export_cache
+    from xtool.errors import UsageError
     from xtool.text import format_bytes
 
     path = _file(session, file)
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", hint="make it, or name another file to write")
     done = export_cache(session.ctx, path)
     where = path or "standard output"
     session.console.info(f"wrote {len(done.components)} components to {where} ({format_bytes(done.size)})")

@@ -18,8 +18,10 @@ def _inspect(session: Session, files: tuple[str, ...]) -> Result:
     from xtool.wheel import report
 
     for name in files:
-        if not Path(name).is_file():
-            raise UsageError(f"there is no file {name}", hint="name a wheel or an ELF file")
+        path = Path(name)
+        if not path.is_file():
+            problem = f"{name} is a folder" if path.is_dir() else f"there is no file {name}"
+            raise UsageError(problem, hint="name a wheel or an ELF file")
     found: list[dict[str, Any]] = []
     texts: list[str] = []
     errors: list[XtoolError] = []

@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 
 def _setup(session: Session, targets: tuple[str, ...]) -> Result:
-    from xtool.errors import XtoolError
+    from xtool.errors import UsageError, XtoolError
     from xtool.setup import ensure_kit
 
-    names = unique(targets) or unique(session.required("target"))
+    names = unique(targets) or unique(session.value("target", ()))
+    if not names:
+        raise UsageError(
+            "no target given",
+            hint="name one, as in `xtool setup ppc64le`; `xtool list --available` shows them all",
+            code="missing-option",
+        )
     # Every name is checked before anything is downloaded for the first.
     requests = [session.request(name) for name in names]
     kits: list[dict[str, Any]] = []

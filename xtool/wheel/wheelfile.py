@@ -251,7 +251,9 @@ def _archive_errors(path: Path) -> Iterator[None]:
         KeyError,
     ) as error:
         raise ArchiveError(
-            f"{path.name} is not a readable wheel", facts=[str(error) or type(error).__name__]
+            f"{path.name} is not a readable wheel",
+            facts=[str(error) or type(error).__name__],
+            hint="download or build it again; a wheel is a zip file",
         ) from error
 
 
