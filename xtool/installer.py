@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -214,8 +214,10 @@ class _Run:
             futures = [pool.submit(self._make, recipe) for recipe in self._todo.values()]
             try:
                 self._fetch(catalog, lock)
-                for future in futures:
-                    future.result()
+                with self._ctx.log.progress("Assembling", len(futures), "components") as progress:
+                    for future in as_completed(futures):
+                        future.result()
+                        progress.advance(1)
             except BaseException as error:  # noqa: BLE001 (raised below, once the threads have ended)
                 self._fail(error)
         if self._error is not None:

@@ -140,7 +140,7 @@ class Console:
         finally:
             seconds = meter.close()
             if done and show and (not self._bars or seconds >= _BAR_DELAY):
-                rate = f", {meter.amount(total / seconds)}/s" if seconds > 0.05 else ""
+                rate = f", {meter.amount(total / seconds)}/s" if unit == "B" and seconds > 0.05 else ""
                 self.info(f"{title}: {meter.amount(total)} in {format_seconds(seconds)}{rate}")
 
     def _style(self, style: str, text: str) -> str:
@@ -175,6 +175,11 @@ class _Meter:
         self._done = 0
         self._wanted = bar
         self._bar: Any = None
+        # Opens the bar of work that takes long without getting on.
+        self._timer = threading.Timer(_BAR_DELAY, self._appear)
+        self._timer.daemon = True
+        if bar:
+            self._timer.start()
 
     def amount(self, count: float) -> str:
         """A figure with its unit."""
@@ -184,10 +189,13 @@ class _Meter:
         """Add to what is done."""
         with self._console._lock:
             self._done += amount
-            if self._bar is None and self._wanted and time.monotonic() - self._started >= _BAR_DELAY:
-                self._open()
-            elif self._bar is not None:
+            if self._bar is not None:
                 self._bar.update(amount)
+
+    def _appear(self) -> None:
+        with self._console._lock:
+            if self._wanted:
+                self._open()
 
     def _open(self) -> None:
         from tqdm import tqdm
@@ -211,7 +219,9 @@ class _Meter:
 
     def close(self) -> float:
         """Take the bar away; the seconds that it all took."""
+        self._timer.cancel()
         with self._console._lock:
+            self._wanted = False
             if self._bar is not None:
                 self._console._bar = None
                 self._bar.close()

@@ -214,7 +214,9 @@ class FakeEnv:
     installed: tuple[list[Path], list[str]] | None = None
 
     @classmethod
-    def create(cls, ctx: Context, kit: Kit, version: str, folder: Path) -> FakeEnv:
+    def create(
+        cls, ctx: Context, kit: Kit, version: str, folder: Path, *, desktop: Callable[[], Path]
+    ) -> FakeEnv:
         return cls()
 
     def install(self, wheels: list[Path], requirements: list[str]) -> None:

@@ -45,7 +45,12 @@ def stalling_server() -> Iterator[tuple[str, threading.Event]]:
 def test_an_interrupted_download_ends_soon_and_says_so(cli, number: signal.Signals) -> None:
     with stalling_server() as (url, asked):
         env = cli.environ(
-            {"XTOOL_DEBIAN_MIRROR": url, "XTOOL_SNAPSHOT_MIRROR": url, "XTOOL_APT_SOURCES": "0"}
+            {
+                "XTOOL_DEBIAN_MIRROR": url,
+                "XTOOL_SNAPSHOT_MIRROR": url,
+                "XTOOL_APT_SOURCES": "0",
+                "XTOOL_PYTHON_SOURCE": "debian",
+            }
         )
         process = subprocess.Popen(
             cli.command("setup", "ppc64le"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
@@ -19,7 +19,9 @@ def _show(session: Session, target: str) -> Result:
 
     request = session.request(target)
     what = offer(session.ctx, request.target)
-    planned = plan(session.ctx, request)
+    # Nothing is asked of the network here, so a Python that is not installed counts as Debian's.
+    unasked = replace(session.ctx, settings=replace(session.ctx.settings, offline=True))
+    planned = plan(unasked, request)
     absent, files = missing(session.ctx, planned.recipes)
     installed = [entry for entry in Store(session.ctx).entries() if entry.folder in what.recipes]
     facts: dict[str, Any] = asdict(request.target)
