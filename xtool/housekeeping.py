@@ -137,7 +137,7 @@ class Leftover:
     """Something in the cache that nobody asks for any more.
 
     Args:
-        kind: `component`, `download`, `partial` or `staging`.
+        kind: `component`, `download`, `partial` or `build environment`.
         name: its name, for people.
         path: where it lies.
         size: bytes.
@@ -150,7 +150,13 @@ class Leftover:
 
 
 def leftovers(ctx: Context) -> list[Leftover]:
-    """Components and downloads that no current lock makes or names, and partial downloads a day old."""
+    """What nobody asks for any more.
+
+    Components and downloads that no current lock makes or names, partial downloads a day old, and build
+    environments that have not been used for long.
+    """
+    from xtool.build import kept
+
     store = Store(ctx)
     every = offers(ctx)
     wanted = {folder for one in every for folder in one.recipes}
@@ -171,6 +177,11 @@ def leftovers(ctx: Context) -> list[Leftover]:
         for path in sorted((store.root / "partial").glob("*"))
         if path.name.partition(".")[0] not in files or now - _mtime(path) > _PARTIAL_AGE
     ]
+    found += [
+        Leftover("build environment", name[:16], path, folder_size(path))
+        for name in kept.names(ctx)
+        if kept.unused_since(ctx, name) > kept.UNUSED_AFTER and (path := kept.path(ctx, name))
+    ]
     return found
 
 
@@ -180,6 +191,7 @@ def remove(ctx: Context, leftover: Leftover) -> bool:
     Raises:
         StoreError: it cannot be removed.
     """
+    from xtool.build import kept
     from xtool.diskerrors import reported
     from xtool.locking import LockTimeout
 
@@ -187,6 +199,9 @@ def remove(ctx: Context, leftover: Leftover) -> bool:
     try:
         if leftover.kind == "component":
             store.remove(leftover.path.name)
+            return True
+        if leftover.kind == "build environment":
+            kept.remove(ctx, leftover.path.name)
             return True
         with store.alone(), reported(leftover.path, f"cannot remove {leftover.path.name}"):
             leftover.path.unlink(missing_ok=True)
@@ -233,11 +248,12 @@ def cache_sizes(ctx: Context) -> dict[str, int]:
 
 
 def clean(ctx: Context, *, only_downloads: bool = False) -> tuple[int, list[Path]]:
-    """Empty the cache; returns the bytes freed, and the components that are in use and stay.
+    """Empty the cache; returns the bytes freed, and what is in use and stays.
 
     Raises:
         StoreError: the folder is not a cache of xtool's, or something cannot be removed.
     """
+    from xtool.build import kept
     from xtool.diskerrors import reported
 
     store = Store(ctx)
@@ -255,10 +271,25 @@ def clean(ctx: Context, *, only_downloads: bool = False) -> tuple[int, list[Path
         store.sweep()
         entries = [] if only_downloads else store.entries()
         removals = [Leftover("component", _title(entry), entry.path, 0) for entry in entries]
-        kept = [removal.path for removal in removals if not remove(ctx, removal)]
-        for name in ("downloads", "partial") if only_downloads else ("downloads", "partial", "state"):
+        environments = [] if only_downloads else kept.names(ctx)
+        removals += [Leftover("build environment", n[:16], kept.path(ctx, n), 0) for n in environments]
+        left = [removal.path for removal in removals if not remove(ctx, removal)]
+        for name in ("downloads", "partial"):
             remove_tree(store.root / name)
-        return before - folder_size(store.cache), kept
+        if not only_downloads:
+            _remove_state(store.root / "state", left)
+        return before - folder_size(store.cache), left
+
+
+def _remove_state(state: Path, left: Sequence[Path]) -> None:
+    """Remove the state folder, except for what is in use."""
+    if not any(path.is_relative_to(state) for path in left):
+        remove_tree(state)
+        return
+    for path in sorted(state.iterdir()):
+        if any(one.is_relative_to(path) for one in left):
+            continue
+        remove_tree(path) if path.is_dir() else path.unlink()
 
 
 def _title(entry: Entry) -> str:

@@ -93,6 +93,12 @@ def uv_environment(ctx: Context) -> dict[str, str]:
     return environ
 
 
+def configuration(environ: Mapping[str, str]) -> str:
+    """The text of uv's own configuration files, as far as an environment leaves them in force."""
+    named = environ.get("UV_CONFIG_FILE")
+    return "\0".join(_text(path) for path in ([Path(named)] if named else _uv_files(environ)))
+
+
 def _uv_is_configured(environ: Mapping[str, str]) -> bool:
     """Whether uv itself has been told of an index."""
     if any(environ.get(name) for name in _UV_INDEX_VARIABLES):

@@ -27,10 +27,12 @@ class BuildEnvironment:
     Args:
         path: its folder.
         python: its interpreter.
+        bytecode: folder for bytecode that outlives the build, where the environment does.
     """
 
     path: Path
     python: Path
+    bytecode: Path | None = None
 
     @property
     def bindir(self) -> Path:
@@ -56,11 +58,10 @@ class BuildEnvironment:
         """
         if not requirements:
             return
-        constraint = ctx.environ.get("XTOOL_BUILD_CONSTRAINT") or ctx.environ.get("PIP_BUILD_CONSTRAINT")
         argv = [
             *index.uv_command(ctx),
             *("pip", "install", "--quiet", "--python", str(self.python)),
-            *(["--constraint", constraint] if constraint else []),
+            *constraint_words(ctx),
             # `--` keeps a requirement that begins with a dash from being taken for an option.
             "--",
             *requirements,
@@ -84,6 +85,12 @@ class BuildEnvironment:
             hint="XTOOL_BUILD_CONSTRAINT may name a file of constraints for them",
             code="build-requirements",
         )
+
+
+def constraint_words(ctx: Context) -> list[str]:
+    """uv's words for the user's constraints on build requirements."""
+    constraint = ctx.environ.get("XTOOL_BUILD_CONSTRAINT") or ctx.environ.get("PIP_BUILD_CONSTRAINT")
+    return ["--constraint", constraint] if constraint else []
 
 
 _NETWORK = re.compile(
@@ -125,11 +132,22 @@ def create(ctx: Context, python: BuildPython, folder: Path) -> BuildEnvironment:
     return environment
 
 
+# The test is in the .pth so that processes outside a build do not even import the module.
+_PTH = f"import os; 'XTOOL_CROSS_MACHINE' in os.environ and __import__('{SHIM_MODULE}')\n"
+
+
 def install_shim(site_packages: Path) -> None:
     """Put the machine shim where every start of the interpreter finds it."""
-    from xtool.crossenv import machine_shim
+    shutil.copyfile(_shim(), site_packages / f"{SHIM_MODULE}.py")
+    (site_packages / f"{SHIM_MODULE}.pth").write_text(_PTH, encoding="utf-8")
 
-    shutil.copyfile(machine_shim.__file__, site_packages / f"{SHIM_MODULE}.py")
-    # The test is in the .pth so that processes outside a build do not even import the module.
-    line = f"import os; 'XTOOL_CROSS_MACHINE' in os.environ and __import__('{SHIM_MODULE}')\n"
-    (site_packages / f"{SHIM_MODULE}.pth").write_text(line, encoding="utf-8")
+
+def shim_text() -> str:
+    """All that `install_shim` writes."""
+    return _shim().read_text(encoding="utf-8") + _PTH
+
+
+def _shim() -> Path:
+    from xtool import crossenv
+
+    return Path(crossenv.__file__).with_name("machine_shim.py")

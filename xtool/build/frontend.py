@@ -11,14 +11,14 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xtool import proc
 from xtool.build import environment as environments
-from xtool.build import hints
+from xtool.build import hints, kept
 from xtool.build.source import Source
 from xtool.context import Context
 from xtool.crossenv.adapters import BuildSystem, ConfigSettings, adapter_for
@@ -44,15 +44,11 @@ class RawWheel:
         path: the wheel.
         trace: what compilers and linkers opened; free of leaks.
         timings: seconds per step: `requirements`, `compile`.
-        environment: the back end's environment, which still exists.
-        cross: the cross environment that it was built in.
     """
 
     path: Path
     trace: BuildTrace
     timings: Mapping[str, float]
-    environment: environments.BuildEnvironment
-    cross: CrossEnv
 
 
 def build_wheel(
@@ -90,37 +86,58 @@ def build_wheel(
     system = read_build_system(project)
     adapter = adapter_for(system, what=source.label)
     python = build_python(kit, version)
-    with _timed(timings, "requirements"):
-        build_env = environments.create(ctx, python, workdir / "env")
-        # The user's own project may have uv settings; those of a stranger's sdist are not ours to follow.
-        settings_from = project if source.kind == "folder" else None
-        build_env.install(ctx, system.requires, project=settings_from)
+    # The user's own project may have uv settings; those of a stranger's sdist are not ours to follow.
+    settings_from = project if source.kind == "folder" else None
+    outdir = workdir / "wheel"
+    outdir.mkdir()
+
+    def prepare(requires: Sequence[str], again: str = "") -> tuple[environments.BuildEnvironment, CrossEnv]:
+        env = stack.enter_context(
+            kept.environment(ctx, python, requires, folder=workdir / f"env{again}", project=settings_from)
+        )
+        stack.callback(kept.forget_bytecode, env, workdir)
         cross = CrossEnv.create(
             ctx,
             kit,
             version,
-            workdir / "cross",
-            sources={"source": (project,), "environment": (build_env.path,)},
-            path=(build_env.bindir,),
+            workdir / f"cross{again}",
+            sources={"source": (project,), "environment": (env.path,)},
+            path=(env.bindir,),
             jobs=jobs,
         )
+        return env, cross
+
+    def hooks() -> _Hooks:
         environ = {**cross.environ, **adapter.environment(cross, jobs)}
-        hooks = _Hooks(ctx, source, project, system, build_env, environ, cross)
-        settings = dict(adapter.config_settings(cross, config_settings or {}))
-        wanted = hooks.call("get_requires_for_build_wheel", settings)
-        build_env.install(ctx, _strings(wanted), project=settings_from)
-    outdir = workdir / "wheel"
-    outdir.mkdir()
-    with _timed(timings, "compile"):
-        name = hooks.call("build_wheel", settings, outdir)
-    wheel = outdir / str(name)
-    if Path(str(name)).name != name or not wheel.is_file():
-        raise CommandFailed(f"the build of {source.label} says it made {name!r}, but there is no such wheel")
-    trace = cross.read_trace()
+        if env.bytecode is not None:
+            environ["PYTHONPYCACHEPREFIX"] = str(env.bytecode)
+        return _Hooks(ctx, source, project, system, env, environ, cross)
+
+    with ExitStack() as stack:
+        with _timed(timings, "requirements"):
+            env, cross = prepare(system.requires)
+            settings = dict(adapter.config_settings(cross, config_settings or {}))
+            wanted = _strings(hooks().call("get_requires_for_build_wheel", settings))
+            if not set(wanted) <= set(system.requires):
+                if env.bytecode is None:
+                    env.install(ctx, wanted, project=settings_from)
+                else:
+                    # What others use as well is not added to: this build moves to another environment.
+                    cross.read_trace().check(source.label)
+                    env, cross = prepare([*system.requires, *wanted], "-2")
+                    settings = dict(adapter.config_settings(cross, config_settings or {}))
+        with _timed(timings, "compile"):
+            name = hooks().call("build_wheel", settings, outdir)
+        wheel = outdir / str(name)
+        if Path(str(name)).name != name or not wheel.is_file():
+            raise CommandFailed(
+                f"the build of {source.label} says it made {name!r}, but there is no such wheel"
+            )
+        trace = cross.read_trace()
     trace.check(source.label)
     for word in trace.skipped:
         ctx.log.detail(f"left out of compiler commands, because it is this machine's: {word}")
-    return RawWheel(wheel, trace, timings, build_env, cross)
+    return RawWheel(wheel, trace, timings)
 
 
 def build_python(kit: Kit, version: str) -> BuildPython:
