@@ -1,0 +1,41 @@
+"""Samples of the slow matrices in `scripts/`, so that neither the scripts nor what they claim can rot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
+
+
+def _script(cache: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "XTOOL_CACHE_DIR": str(cache)}
+    return subprocess.run(
+        [sys.executable, str(SCRIPTS / name), *words], env=env, capture_output=True, text=True, check=False
+    )
+
+
+def test_floors_agree_with_published_wheels_and_with_zigs_table(shared_cache: Path) -> None:
+    packages = [word for name in ("cffi", "greenlet", "psutil") for word in ("--package", name)]
+    done = _script(shared_cache, "check_floor.py", *packages)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not in the stub: 0" in done.stdout
+    assert "0 unexplained differences" in done.stdout
+
+
+def test_packages_from_the_index_are_built_untouched(shared_cache: Path, tmp_path: Path) -> None:
+    names = ("simplejson", "greenlet", "kiwisolver", "setproctitle")
+    done = _script(shared_cache, "build_packages.py", *names, "--outdir", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in names:
+        (row,) = [line for line in done.stdout.splitlines() if line.startswith(f"| {name} ")]
+        assert "manylinux2014_ppc64le" in row
+        assert row.endswith("| passed |")
+
+
+def test_a_package_passes_its_own_test_suite(shared_cache: Path, tmp_path: Path) -> None:
+    done = _script(shared_cache, "build_packages.py", "--suites", "markupsafe", "--outdir", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].endswith("| passed |")
