@@ -40,6 +40,9 @@ def as_store_error(error: OSError, path: Path, message: str, *, need: int | None
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         hint = "raise the limit of open files (`ulimit -n`) or use fewer jobs"
         code = "too-many-files"
+    elif error.errno == errno.EFBIG:
+        hint = "`ulimit -f`, or the filesystem, limits the size of files; raise it, or set XTOOL_CACHE_DIR"
+        code = "file-too-large"
     elif error.errno == errno.EIO:
         hint = "the disk reports errors; point XTOOL_CACHE_DIR to another one"
         code = "disk-error"

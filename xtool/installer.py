@@ -227,12 +227,15 @@ class _Run:
         wanted = {a.sha256: a for recipe in self._todo.values() for a in recipe.artifacts}
         if not wanted:
             return
-        from xtool.fetch import fetch
+        from xtool.fetch import cached, fetch
 
         # The largest first: it is the last to be unpacked otherwise, with nothing left to do beside it.
         artifacts = sorted(wanted.values(), key=lambda artifact: -artifact.size)
         total = sum(artifact.size for artifact in artifacts)
-        with self._ctx.log.progress(f"Downloading {len(artifacts)} packages", total) as progress:
+        offline = self._ctx.settings.offline
+        missing = [a for a in artifacts if not cached(self._store.downloads, a).is_file()]
+        doing = "Downloading" if missing and not offline else "Checking"
+        with self._ctx.log.progress(f"{doing} {len(artifacts)} packages", total) as progress:
             fetch(
                 self._ctx,
                 catalog,

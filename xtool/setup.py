@@ -271,6 +271,8 @@ def _take_replacements(ctx: Context, planned: Plan, vanished: Iterable[Artifact]
 
     lost = tuple(vanished)
     catalog = Catalog(ctx.settings.toolchains_dir)
+    for artifact in lost:
+        ctx.log.info(f"{artifact.filename} has left every mirror; looking for what replaced it")
     found = debian.replacements(ctx, catalog, planned.lock, lost)
     for artifact in lost:
         new = found[artifact.sha256]

@@ -165,7 +165,9 @@ class Chain:
             data = get_small(self._ctx, client, url, limit=_IN_RELEASE_LIMIT)
         except AttemptError as error:
             raise NetworkError(
-                f"cannot download the {what}", facts=[f"{redact(url)}: {error.reason}"], hint=error.hint
+                f"cannot download the {what}",
+                facts=[f"{redact(url)}: {error.reason}"],
+                hint=error.hint or "XTOOL_DEBIAN_MIRROR names another mirror; a whole one has this file",
             ) from error
         try:
             signed = verify_cleartext(
