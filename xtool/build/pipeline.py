@@ -6,12 +6,14 @@ leaves nothing there.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -183,9 +185,8 @@ def _build_one(
     shared: Mapping[str, float],
 ) -> BuiltWheel:
     from xtool.build import frontend
-    from xtool.wheel.judge import judge
-    from xtool.wheel.repair import repair
 
+    threading.Thread(target=_import_ahead, daemon=True).start()
     clock = _Clock(shared)
     label = f"{source.label} for {kit.target.name}, Python {version}"
     with ctx.log.step(f"building {label}"), clock("build"):
@@ -198,6 +199,9 @@ def _build_one(
             jobs=request.jobs,
             config_settings=request.config_settings,
         )
+    from xtool.wheel.judge import judge
+    from xtool.wheel.repair import repair
+
     libraries = (kit.toolchain.path / kit.target.triplet / "lib",)
     with clock("judge"):
         asked = partial(
@@ -244,6 +248,18 @@ def _warn(ctx: Context, findings: Sequence[Finding]) -> None:
             ctx.log.warning(str(finding), hint=finding.cure)
         if len(alike) > _WARNINGS_SHOWN:
             ctx.log.warning(f"{len(alike) - _WARNINGS_SHOWN} more files are like that")
+
+
+def _import_ahead() -> None:
+    """Import what comes after the build while the back end works, which this process waits for anyway.
+
+    What cannot be imported is reported where it is needed.
+    """
+    with suppress(Exception):
+        for name in ("xtool.wheel.judge", "xtool.wheel.repair", "xtool.build.smoke", "xtool.targetinstall"):
+            importlib.import_module(name)
+        for name in ("elftools.elf.elffile", "auditwheel.policy", "packaging.tags", "installer"):
+            importlib.import_module(name)
 
 
 def _smoke(
