@@ -11,10 +11,13 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
+from xtool.build import kept
 from xtool.build.frontend import RawWheel, build_wheel
 from xtool.build.source import obtain
 from xtool.catalog import Catalog
@@ -25,6 +28,7 @@ from xtool.errors import CommandFailed, UsageError, WheelRejected, XtoolError
 from xtool.kit import Kit
 from xtool.log import SilentLog
 from xtool.setup import Request, ensure_kit
+from xtool.store import Store
 from xtool.wheel.elf import read_elf
 
 PROJECTS = Path(__file__).parent.parent / "projects"
@@ -68,8 +72,9 @@ def build(ctx: Context, kit: Kit, tmp_path: Path) -> Build:
         version: str = "3.13",
         environ: Mapping[str, str] | None = None,
         name: str = "work",
+        used: Context = ctx,
     ) -> RawWheel:
-        used = Context(ctx.settings, ctx.log, {**ctx.environ, **(environ or {})})
+        used = Context(used.settings, used.log, {**used.environ, **(environ or {})})
         work = tmp_path / name
         (work / "build").mkdir(parents=True)
         source = obtain(used, str(project), work / "source", python=version)
@@ -200,6 +205,56 @@ def test_the_same_source_gives_the_same_bytes_in_any_folder_and_environment(
     assert b"/xtool/source/demo.c" in data
     assert str(tmp_path).encode() not in data
     assert first.path.read_bytes() == second.path.read_bytes()
+
+
+@pytest.fixture(params=["kept", "thrown away"])
+def other_cache(request: pytest.FixtureRequest, ctx: Context, tmp_path: Path) -> Context:
+    """A cache with a space in its name; one that keeps build environments, and one that cannot."""
+    cache = tmp_path / "an other cache"
+    other = Context(replace(ctx.settings, cache_dir=cache), ctx.log, ctx.environ)
+    Store(other).prepare()
+    if request.param == "thrown away":
+        (cache / "v1" / "state").write_text("no folder")
+    return other
+
+
+def test_the_same_bytes_whichever_environment_the_back_end_runs_in(
+    build: Build, kit: Kit, ctx: Context, other_cache: Context, tmp_path: Path
+) -> None:
+    # The header of a build requirement, as NumPy's are used: its path stands in the extension.
+    requirement = tmp_path / "headers"
+    (requirement / "withheader").mkdir(parents=True)
+    (requirement / "withheader" / "__init__.py").write_text(
+        "from pathlib import Path\nwhere = str(Path(__file__).parent)\n"
+    )
+    (requirement / "withheader" / "here.h").write_text("static const char *here(void) { return __FILE__; }\n")
+    (requirement / "pyproject.toml").write_text(
+        "[build-system]\nrequires = ['setuptools']\nbuild-backend = 'setuptools.build_meta'\n"
+        "[project]\nname = 'withheader'\nversion = '1'\n"
+        "[tool.setuptools.package-data]\nwithheader = ['*.h']\n"
+    )
+    wheels = tmp_path / "wheels"
+    uv = [find_uv_bin(), "build", "--quiet", "--wheel", str(requirement), "--out-dir", str(wheels)]
+    subprocess.run(uv, check=True)
+    project = _project(
+        tmp_path / "uses",
+        include='#include "here.h"',
+        body="puts(here());",
+        options="include_dirs=[__import__('withheader').where]",
+    )
+    (project / "pyproject.toml").write_text("[build-system]\nrequires = ['setuptools', 'withheader']\n")
+    links = {"UV_FIND_LINKS": str(wheels)}
+    first = build(project, name="first", environ=links)
+    again = build(project, name="second", environ=links)
+    other = build(project, name="third", environ=links, used=other_cache)
+    assert first.path.read_bytes() == again.path.read_bytes() == other.path.read_bytes()
+    (data,) = _extensions(first.path).values()
+    assert b"/xtool/environment/lib/python3.13/site-packages/withheader/here.h" in data
+    assert first.trace.roots["environment"] == again.trace.roots["environment"]
+    assert first.trace.roots["environment"] != other.trace.roots["environment"]
+    for raw in (first, other):
+        assert raw.trace.leaks == ()
+    assert len(kept.names(other_cache)) == (1 if (Store(other_cache).root / "state").is_dir() else 0)
 
 
 @pytest.mark.parametrize(
