@@ -1,8 +1,8 @@
 """What a user meets when something fails, by the command line alone: real packages, a mirror on loopback.
 
 One cache is set up once. Each test takes the sysroot out of it, the component that is made fastest (six
-packages, a few calls of GCC), spoils what is needed for making it, and sees what is said, what is left, and that
-the next run heals it. `docs/failure-cases.md` tells which case of failure is held by which test.
+packages, a few calls of GCC), spoils what is needed for making it, and sees what is said, what is left, and
+that the next run heals it. `docs/failure-cases.md` tells which test holds which case.
 """
 
 from __future__ import annotations

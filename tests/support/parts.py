@@ -79,6 +79,7 @@ class FakeFetch:
         self.folder = folder
         module = types.ModuleType("xtool.fetch")
         module.fetch = self.fetch  # type: ignore[attr-defined]
+        module.cached = lambda _downloads, artifact: folder / artifact.filename  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "xtool.fetch", module)
 
     def fetch(

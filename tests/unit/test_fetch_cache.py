@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -257,11 +256,12 @@ def test_a_killed_download_heals(make: Callable[..., Context], server: FakeServe
     item = offer(server, "x", DATA, Reply(DATA, drip=(100_000, 0.02)), Reply(DATA))
     ctx = make(server)
     process = start(ctx, server.base, XTOOL_TEST_CHECKPOINT=checkpoint)
-    _, status = os.waitpid(process.pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status)
+    with process:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        process.kill()
+        out, _ = process.communicate(timeout=30)
+    assert os.WIFSTOPPED(status), out.decode()
     assert not cached(downloads(ctx), item).exists()
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
     get(ctx, item)
     assert cached(downloads(ctx), item).read_bytes() == DATA
     assert leftovers(ctx) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -79,10 +80,16 @@ def _artifact(filename: str, version: str, size: int, sha256: str) -> Artifact:
     )
 
 
-def fetch_sdist(ctx: Context, requirement: Requirement, python: str | None) -> VerifiedFile:
+def fetch_sdist(ctx: Context, requirement: Requirement, python: str | None, spare: Path) -> VerifiedFile:
     """Let uv find the version and the sdist, and download it with our own eyes on size and hash.
 
     `uv pip compile` reads the index only; unlike `pip download --no-binary` it does not run the project.
+
+    Args:
+        ctx: settings, log, environment.
+        requirement: what to find.
+        python: Python version that it is resolved for, `3.13`.
+        spare: folder for the download where the cache cannot be written; made.
     """
     package = _resolve(ctx, requirement, python)
     label = f"{package['name']} {package.get('version', '')}".strip()
@@ -105,7 +112,7 @@ def fetch_sdist(ctx: Context, requirement: Requirement, python: str | None) -> V
                 hint="the index that names this file is out of date",
             )
         return file
-    return _download(ctx, label, sdist)
+    return _download(ctx, label, sdist, spare)
 
 
 def _resolve(ctx: Context, requirement: Requirement, python: str | None) -> dict[str, Any]:
@@ -179,7 +186,7 @@ def _no_resolution(ctx: Context, requirement: Requirement, said: str) -> XtoolEr
     )
 
 
-def _download(ctx: Context, label: str, sdist: dict[str, Any]) -> VerifiedFile:
+def _download(ctx: Context, label: str, sdist: dict[str, Any], spare: Path) -> VerifiedFile:
     from xtool.fetch.fetcher import Vanished, fetch_from
     from xtool.fetch.mirrors import Mirror
 
@@ -202,7 +209,7 @@ def _download(ctx: Context, label: str, sdist: dict[str, Any]) -> VerifiedFile:
     artifact = _artifact(filename, "", size, sha256)
     # The path keeps what the URL has after the file's name (a token, say); its kind is told by its name.
     place = Mirror(base + slash, "the package index")
-    downloads = ctx.settings.cache_dir / "v1" / "downloads"
+    downloads = _downloads(ctx, sha256, spare)
     hint = "run it again to go on where it stopped; XTOOL_INDEX_URL names another index"
     try:
         located = replace(artifact, path=path)
@@ -214,6 +221,14 @@ def _download(ctx: Context, label: str, sdist: dict[str, Any]) -> VerifiedFile:
     except IntegrityError as error:
         raise IntegrityError(error.message, facts=error.facts, hint=hint, code=error.code) from error
     return VerifiedFile(artifact, files[sha256].path)
+
+
+def _downloads(ctx: Context, sha256: str, spare: Path) -> Path:
+    """The cache's folder of downloads, unless it would have to be written and cannot be."""
+    own = ctx.settings.cache_dir / "v1" / "downloads"
+    place = next(path for path in (own.with_name("partial"), *own.parents) if path.exists())
+    needed = not (own / sha256[:2] / sha256).is_file()
+    return spare / "downloads" if needed and not os.access(place, os.W_OK) else own
 
 
 def _cached_size(ctx: Context, sha256: str) -> int | None:

@@ -111,7 +111,8 @@ def obtain(ctx: Context, spec: str, folder: Path, *, python: str | None = None) 
             code="no-source",
         )
     requirement = _parse(spec)
-    return _from_sdist(fetch_sdist(ctx, requirement, python), "requirement", spec, folder)
+    file = fetch_sdist(ctx, requirement, python, folder.with_name(f"{folder.name}.fetched"))
+    return _from_sdist(file, "requirement", spec, folder)
 
 
 def _parse(spec: str) -> Requirement:
