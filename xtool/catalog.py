@@ -26,8 +26,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+
 SCHEMA = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_MEND = "reinstall xtool, or mend what XTOOL_TOOLCHAINS_DIR names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +165,7 @@ class Catalog:
         found = (_read_target(path) for path in sorted((self.root / "targets").glob("*.toml")))
         targets = {target.name: target for target in found}
         if not targets:
-            raise CatalogError(
-                f"no targets in {self.root}", hint="reinstall xtool, or mend XTOOL_TOOLCHAINS_DIR"
-            )
+            raise CatalogError(f"no targets in {self.root}", hint=_MEND)
         return targets
 
     def target(self, name: str) -> Target:
@@ -269,11 +269,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CatalogError(
-            f"cannot read {path}: {error.strerror}", hint="reinstall xtool, or mend XTOOL_TOOLCHAINS_DIR"
-        ) from error
+        raise CatalogError(f"cannot read {path}: {error.strerror}", hint=_MEND) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path} is not valid TOML: {error}") from error
+        raise CatalogError(f"{path} is not valid TOML", facts=[str(error)], hint=_MEND) from error
     if document.get("schema") != SCHEMA:
         raise CatalogError(
             f"{path} has schema {document.get('schema')!r}; this xtool reads schema {SCHEMA}",
@@ -293,13 +291,13 @@ def _fields(
     """Refuse an entry that lacks a field or has one that nobody reads."""
     at = f"{path}: {where}" if where else str(path)
     if not isinstance(entry, dict):
-        raise CatalogError(f"{at}: expected a table")
+        raise CatalogError(f"{at}: expected a table", hint=_MEND)
     missing = set(required) - entry.keys()
     unknown = entry.keys() - set(required) - set(optional)
     if missing:
-        raise CatalogError(f"{at}: missing {', '.join(sorted(missing))}")
+        raise CatalogError(f"{at}: missing {', '.join(sorted(missing))}", hint=_MEND)
     if unknown:
-        raise CatalogError(f"{at}: unknown {', '.join(sorted(unknown))}")
+        raise CatalogError(f"{at}: unknown {', '.join(sorted(unknown))}", hint=_MEND)
 
 
 def _read_target(path: Path) -> Target:
@@ -312,7 +310,7 @@ def _read_target(path: Path) -> Target:
     try:
         document["lowest_glibc"] = parse_glibc(document["lowest_glibc"])
     except ValueError as error:
-        raise CatalogError(f"{path}: {error}") from error
+        raise CatalogError(f"{path}: {error}", hint=_MEND) from error
     document["cflags"] = tuple(document["cflags"])
     document["ldflags"] = tuple(document["ldflags"])
     return Target(**document, elf=ElfIdentity(**elf))
@@ -342,12 +340,15 @@ def _read_lock(path: Path) -> Lock:
 def _read_artifact(entry: Any, path: Path) -> Artifact:
     _fields(entry, path, required=set(Artifact.__dataclass_fields__), where="artifact")
     where = f"{path}: {entry['name']}"
+    for field in ("name", "version", "arch", "archive", "suite", "path"):
+        if not isinstance(entry[field], str):
+            raise CatalogError(f"{where}: {field} is not text", hint=_MEND)
     if not (isinstance(entry["sha256"], str) and _SHA256.fullmatch(entry["sha256"])):
-        raise CatalogError(f"{where}: sha256 is not 64 lower-case hex digits")
+        raise CatalogError(f"{where}: sha256 is not 64 lower-case hex digits", hint=_MEND)
     for field in ("size", "unpacked_size"):
         if not isinstance(entry[field], int) or isinstance(entry[field], bool) or entry[field] <= 0:
-            raise CatalogError(f"{where}: {field} is not a positive number of bytes")
+            raise CatalogError(f"{where}: {field} is not a positive number of bytes", hint=_MEND)
     parts = Path(entry["path"]).parts
     if not parts or entry["path"].startswith("/") or ".." in parts or "\0" in entry["path"]:
-        raise CatalogError(f"{where}: path must lie below the archive's base")
+        raise CatalogError(f"{where}: path must lie below the archive's base", hint=_MEND)
     return Artifact(**entry)

@@ -234,9 +234,10 @@ def convert(key: Key, value: Any, where: str, base: Path) -> Any:
     """
     found = _CONVERTERS[key.kind](value, base)
     if found is None or (key.kind == "choice" and found not in key.choices):
+        shown = value[0] if isinstance(value, tuple) and len(value) == 1 else value
         wanted = f"one of {', '.join(key.choices)}" if key.kind == "choice" else _WANTED[key.kind]
         raise UsageError(
-            f"{where} is {value!r}; it must be {wanted}", hint=f"mend or remove {where}", code="bad-value"
+            f"{where} is {shown!r}; it must be {wanted}", hint=f"mend or remove {where}", code="bad-value"
         )
     return found
 
@@ -247,7 +248,7 @@ _WANTED = {
     "count": "a whole number, 0 or more",
     "seconds": "a number of seconds above 0",
     "path": "a path",
-    "names": "a list of names",
+    "names": "a name or a list of names",
     "words": "a list of words",
     "texts": "text or a list of texts",
     "table": "KEY=VALUE",

@@ -575,3 +575,27 @@ def test_modified_files_are_found_and_mended(world: World) -> None:
     mended = world("doctor", "--fix")
     assert mended.code == 0, mended.stdout + mended.stderr
     assert world("verify").code == 0
+
+
+def test_what_runs_is_not_cleaned_away(world: World, tmp_path: Path) -> None:
+    cache, go = tmp_path / "cache", tmp_path / "go"
+    shutil.copytree(world.cache, cache, symlinks=True)
+    world.cache = cache
+    world.env["XTOOL_CACHE_DIR"] = str(cache)
+    world.heals()
+    waits = "import pathlib, time\nprint('on', flush=True)\n"
+    waits += f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.1)\n"
+    waits += "import decimal\nprint(decimal.Decimal(42))"
+    process = world.start("run", "--target", "ppc64le", "--", "python", "-c", waits)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "on\n"
+    cleaned = world("cache", "clean", "--output", "json")
+    go.touch()
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, stdout) == (0, "42\n"), stderr
+    assert cleaned.code == 0
+    kept = " ".join(cleaned.document["data"]["kept_in_use"])
+    assert "python3.13-ppc64le" in kept
+    assert "qemu-ppc64le" in kept
+    world.heals()
+    remove_tree(cache)

@@ -43,7 +43,7 @@ def stalling_server() -> Iterator[tuple[str, threading.Event]]:
 
 @contextmanager
 def running(command: list[str], **options) -> Iterator[subprocess.Popen[str]]:
-    """A process that does not outlive a test that fails: what it leaves open would be another test's warning."""
+    """A process that does not outlive a failing test, whose leavings would be the warnings of another one."""
     with subprocess.Popen(command, **options) as process:
         try:
             yield process

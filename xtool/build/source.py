@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from xtool.artifacts import VerifiedFile
 from xtool.build.sdist import OLD_SUFFIXES, SDIST_SUFFIXES, fetch_sdist, own_file
-from xtool.errors import StoreError, UsageError
+from xtool.errors import ArchiveError, StoreError, UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -244,7 +244,14 @@ def _stated(name: object, version: object, pythons: object) -> _Stated:
 def _from_sdist(file: VerifiedFile, kind: str, spec: str, folder: Path) -> Source:
     from xtool import archive
 
-    archive.unpack(file, folder)
+    try:
+        archive.unpack(file, folder)
+    except ArchiveError as error:
+        raise ArchiveError(
+            f"`{file.path.name}` cannot be unpacked" if kind == "sdist" else error.message,
+            facts=[error.message, *error.facts] if kind == "sdist" else error.facts,
+            hint=error.hint or "download it again, or unpack it yourself and name the folder",
+        ) from error
     tops = sorted(folder.iterdir())
     if len(tops) != 1 or not tops[0].is_dir():
         raise UsageError(

@@ -20,6 +20,8 @@ def _verify(session: Session) -> Result:
         title = entry.manifest.title if entry.manifest else entry.folder
         components.append({"title": title, "folder": entry.folder, "path": entry.path, "problems": problems})
         session.console.info(f"{title}: {'whole' if not problems else f'{len(problems)} problems'}")
+    if not components:
+        session.console.info("nothing is installed; `xtool setup TARGET` does it")
     bad = [component for component in components if component["problems"]]
     if not bad:
         return Result({"components": components})
