@@ -34,7 +34,7 @@ from xtool.text import format_bytes
 if TYPE_CHECKING:
     from xtool.catalog import Catalog
     from xtool.context import Context
-    from xtool.targets import Target
+    from xtool.setup import Request
 
 SCHEMA = 1
 CONTENTS = "xtool-cache.json"
@@ -64,22 +64,19 @@ class Imported:
     present: tuple[str, ...]
 
 
-def cache_key(ctx: Context, catalog: Catalog, targets: Sequence[Target]) -> str:
-    """A name for what can be set up for some targets; it changes exactly when that would.
+def cache_key(catalog: Catalog, requests: Sequence[Request]) -> str:
+    """A name for what a set-up makes; it changes exactly when that would.
 
     The locks are taken as they are shipped, so the key does not depend on what is in the cache.
+
+    Raises:
+        UsageError: a request names a Python or floor that does not exist.
     """
-    from xtool.housekeeping import Offer
+    from xtool.setup import shipped_recipes
     from xtool.targets import current_host
 
-    del ctx
-    host = current_host()
-    digests = [
-        recipe.digest
-        for target in targets
-        for recipe in Offer(host, target, catalog.lock(host, target)).recipes.values()
-    ]
-    return key_of(host.name, [target.name for target in targets], digests)
+    digests = [recipe.digest for request in requests for recipe in shipped_recipes(catalog, request)]
+    return key_of(current_host().name, [request.target.name for request in requests], digests)
 
 
 def key_of(host: str, targets: Iterable[str], recipes: Iterable[str]) -> str:

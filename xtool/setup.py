@@ -195,6 +195,35 @@ def _choose(ctx: Context, wanted: str, recipe: Callable[..., Recipe]) -> Recipe:
     return recipe(source=source)
 
 
+def shipped_recipes(catalog: Catalog, request: Request) -> tuple[Recipe, ...]:
+    """The recipes that a request comes to on a machine that has nothing yet, desktop libraries included.
+
+    Neither what is installed nor what is in reach changes them.
+
+    Raises:
+        UsageError: a version or floor that does not exist.
+    """
+    from xtool import emulator
+    from xtool.python import build, target
+    from xtool.toolchain import gcc, sysroot
+
+    host = current_host()
+    lock = catalog.lock(host, request.target)
+    _check_pythons(lock, request)
+    source = "debian" if request.python_source == "auto" else request.python_source
+    compiler = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
+    recipes = [compiler, sysroot.derived_recipe(request.target, lock, request.floor, compiler)]
+    recipes.append(emulator.qemu_recipe(host, request.target, lock))
+    for version in request.versions:
+        recipes += [
+            target.target_python_recipe(request.target, lock, version, source=source),
+            build.build_python_recipe(host, request.target, lock, version, source=source),
+        ]
+        if any(name.startswith("desktop-") for name in lock.components):
+            recipes.append(target.desktop_recipe(request.target, lock, version))
+    return tuple(recipes)
+
+
 def current_lock(ctx: Context, target: Target) -> Lock:
     """The lock of a target on this host, with the replacements that this cache has recorded.
 

@@ -20,10 +20,12 @@ import zstandard
 from support import forge, parts
 
 from xtool import manifest
-from xtool.cachefile import CONTENTS, export_cache, import_cache, key_of
+from xtool.cachefile import CONTENTS, cache_key, export_cache, import_cache, key_of
+from xtool.catalog import Catalog
 from xtool.context import Context
 from xtool.errors import ArchiveError, StoreError, UsageError, XtoolError
 from xtool.recipes import Recipe
+from xtool.setup import Request
 from xtool.store import Store
 
 MakeContext = Callable[..., Context]
@@ -433,3 +435,26 @@ def test_keys_differ_exactly_when_inputs_do(monkeypatch: pytest.MonkeyPatch) -> 
     assert keys[0].startswith("xtool-v1-x86_64-ppc64le-")
     monkeypatch.setattr(manifest, "SCHEMA", 2)
     assert key_of(*next(variants())) != keys[0]
+
+
+def test_a_key_tells_requests_apart_and_nothing_else() -> None:
+    catalog = Catalog()
+    request = Request(catalog.target("ppc64le"))
+    key = cache_key(catalog, [request])
+    same = [
+        replace(request, pythons=("3.13",)),
+        replace(request, glibc=(2, 17)),
+        replace(request, python_source="debian"),
+        replace(request, locked=True),
+    ]
+    assert {cache_key(catalog, [other]) for other in same} == {key}
+    others = [
+        replace(request, pythons=("3.11",)),
+        replace(request, pythons=("3.13", "3.11")),
+        replace(request, glibc=(2, 28)),
+        replace(request, python_source="portable"),
+        replace(request, fortran=True),
+    ]
+    assert len({cache_key(catalog, [other]) for other in others} | {key}) == len(others) + 1
+    with pytest.raises(UsageError, match=r"no Python 3\.9"):
+        cache_key(catalog, [replace(request, pythons=("3.9",))])

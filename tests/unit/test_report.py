@@ -154,3 +154,24 @@ def test_what_is_broken_is_an_error_of_the_archive(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="malformed ELF file") as caught:
         inspect(broken)
     assert NAME in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("member", "magic", "tag"),
+    [
+        ("demo/_fast.cp313-win_amd64.pyd", b"MZ\x90\0", "win_amd64"),
+        ("demo/_fast.cpython-313-darwin.so", b"\xcf\xfa\xed\xfe", "macosx_11_0_arm64"),
+        ("demo/_fast.cpython-313-darwin.so", b"\xca\xfe\xba\xbe", "macosx_10_13_universal2"),
+    ],
+)
+def test_code_of_other_systems_is_not_called_pure_python(
+    tmp_path: Path, member: str, magic: bytes, tag: str
+) -> None:
+    report = inspect(wheel(tmp_path, {member: magic + bytes(60)}, tag=f"cp313-cp313-{tag}"))
+    assert (report.earned_tag, report.machine, report.findings) == ("none", None, ())
+    assert "another system" in report.as_text(80)
+
+
+def test_a_program_for_windows_in_a_pure_wheel_is_data(tmp_path: Path) -> None:
+    report = inspect(wheel(tmp_path, {"demo/cli.exe": b"MZ"}, tag="py3-none-any", purelib=True))
+    assert (report.earned_tag, report.findings) == ("any", ())

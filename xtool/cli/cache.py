@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from xtool.cli.base import CONTEXT_SETTINGS, Group, Result, Session, common_options, unique, verb
+from xtool.cli.base import CONTEXT_SETTINGS, Group, Result, Session, common_options, kit_options, unique, verb
 
 
 def _dir(session: Session) -> Result:
@@ -30,7 +30,7 @@ def _key(session: Session, targets: tuple[str, ...]) -> Result:
 
     catalog = Catalog(session.ctx.settings.toolchains_dir)
     names = unique(targets) or unique(session.value("target", ())) or tuple(catalog.targets)
-    key = cache_key(session.ctx, catalog, [catalog.target(name) for name in names])
+    key = cache_key(catalog, [session.request(name) for name in names])
     return Result({"key": key}, text=key)
 
 
@@ -98,11 +98,11 @@ command = Group(
             _key,
             name="key",
             help=(
-                "Print a key for a CI service's cache: it changes exactly when what a set-up makes changes "
-                "(host, targets, locks, format of the store)."
+                "Print a key for a CI service's cache: it changes exactly when what a set-up "
+                "with these options makes changes (host, targets, Pythons, floor, locks, store format)."
             ),
-            example="xtool cache key ppc64le",
-            params=[click.Argument(["targets"], nargs=-1, metavar="[TARGET]...")],
+            example="xtool cache key ppc64le\nxtool cache key ppc64le --python 3.11 --glibc 2.28",
+            params=[click.Argument(["targets"], nargs=-1, metavar="[TARGET]..."), *kit_options()],
         ),
         verb(
             _export,

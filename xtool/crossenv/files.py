@@ -53,7 +53,14 @@ def cmake_toolchain(kit: Kit, python: TargetPython, bindir: Path, sysconfig: Map
         "set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)",
         "set(CMAKE_FIND_USE_CMAKE_SYSTEM_PATH OFF)",
     ]
+    build_python = kit.build_pythons.get(python.version)
     for prefix in ("Python", "Python3"):
+        if build_python is not None:
+            # Another version's, which may come first on PATH, would not go with the headers.
+            named = f"{prefix}_EXECUTABLE"
+            lines.append(
+                f"if(NOT DEFINED {named})\n  set({named} {_cmake(build_python.executable)})\nendif()"
+            )
         lines += [
             f"set({prefix}_INCLUDE_DIR {_cmake(python.includes[0])})",
             f"set({prefix}_INCLUDE_DIRS {_cmake(';'.join(str(path) for path in python.includes))})",

@@ -16,6 +16,8 @@ from xtool.wheel.wheelfile import Wheel
 
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER = 60
+_CODE_SUFFIXES = (".so", ".dylib", ".pyd")
+"""Of other systems; programs (`.exe`) are data in many a pure wheel, setuptools' own among them."""
 _MAX_OBJECTS = 20_000
 
 
@@ -27,11 +29,13 @@ class Contents:
         files: facts of each linked ELF file (shared object or program) by member name.
         objects: headers of object files, loose or in static archives, by member name.
         record_problems: what RECORD has against members.
+        foreign: formats of other systems' machine code (`Mach-O`, `PE`), by member name.
     """
 
     files: Mapping[str, ElfFacts]
     objects: Mapping[str, tuple[ElfHeader, ...]]
     record_problems: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def providers(self) -> Mapping[str, tuple[str, ...]]:
@@ -94,6 +98,7 @@ def scan(wheel: Wheel) -> Contents:
     files: dict[str, ElfFacts] = {}
     objects: dict[str, tuple[ElfHeader, ...]] = {}
     problems: dict[str, str] = {}
+    foreign: dict[str, str] = {}
     for member in wheel.members():
         problem = wheel.record_problem(member.name, member.data)
         if problem:
@@ -106,7 +111,18 @@ def scan(wheel: Wheel) -> Contents:
                 files[member.name] = facts
         elif member.data.startswith(_AR_MAGIC):
             objects[member.name] = tuple(dict.fromkeys(_archived(member.data, member.name)))
-    return Contents(files, {name: headers for name, headers in objects.items() if headers}, problems)
+        elif member.name.endswith(_CODE_SUFFIXES) and (system := _foreign_format(member.data)):
+            foreign[member.name] = system
+    return Contents(files, {name: headers for name, headers in objects.items() if headers}, problems, foreign)
+
+
+def _foreign_format(data: bytes) -> str | None:
+    """`PE` for Windows, `Mach-O` for macOS (thin or universal), by the magic numbers in their headers."""
+    if data.startswith(b"MZ"):
+        return "PE"
+    magics = {0xFEEDFACE, 0xFEEDFACF, 0xCAFEBABE, 0xCAFEBABF}
+    found = {int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")}
+    return "Mach-O" if magics & found else None
 
 
 def _archived(data: bytes, name: str) -> Iterator[ElfHeader]:

@@ -112,7 +112,7 @@ def earned(
 ) -> tuple[str, tuple[Reason, ...]]:
     """The oldest tag that all files fit, and what stands in the way of the next older one."""
     if not contents.files and not contents.objects:
-        return "any", ()
+        return ("none" if contents.foreign else "any"), ()
     if machine is None:
         return "linux", ()
     linux = f"linux_{machine.name}"
@@ -194,7 +194,7 @@ def check_wheel(wheel: Wheel, contents: Contents, expected: Expected | None) -> 
         )
     elif code:
         yield from _check_purelib(wheel, code)
-    elif not name.pure:
+    elif not name.pure and not contents.foreign:
         yield warning(
             "no-binaries",
             f"is tagged for {'.'.join(name.platforms)}, but has no machine code: was an extension left out?",

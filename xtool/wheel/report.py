@@ -92,7 +92,7 @@ class Report:
         files: its ELF files.
         machine: the machine it is for, or None for pure Python and unknown ones.
         claimed_tags: platform tags of the wheel's name; empty for an ELF file.
-        earned_tag: the oldest platform tag that the contents fit.
+        earned_tag: the oldest platform tag that the contents fit; `none` for code that is not ELF.
         reasons: what stands in the way of the next older tag.
         glibc_required: `2.17`, or None.
         findings: what is wrong.
@@ -303,10 +303,16 @@ class _Paint:
         return f"\033[{code}m{text}\033[0m" if self.color else text
 
 
+def _no_machine(report: Report) -> str:
+    if report.earned_tag == "none":
+        return "of another system: its code is not ELF"
+    return "pure Python" if report.kind == "wheel" else "unknown"
+
+
 def _render(report: Report, width: int, *, color: bool) -> Iterator[str]:
     paint = _Paint(color=color)
     yield paint(_clean(report.path.name), "1")
-    rows = [("machine", report.machine or ("pure Python" if report.kind == "wheel" else "unknown"))]
+    rows = [("machine", report.machine or _no_machine(report))]
     if report.claimed_tags:
         rows.append(("claims", ", ".join(report.claimed_tags)))
     rows.append(("earns", report.earned_tag))
