@@ -22,7 +22,6 @@ _UV_INDEX_VARIABLES = (
     "UV_INDEX_URL",
     "UV_EXTRA_INDEX_URL",
     "UV_FIND_LINKS",
-    "UV_NO_INDEX",
     "UV_CONFIG_FILE",
 )
 _UV_INDEX_KEYS = re.compile(
@@ -43,6 +42,8 @@ _UV_MEANT_FOR_OTHERS = (
     "UV_REQUIRE_HASHES",
     "UV_COMPILE_BYTECODE",
 )
+
+_NO_INDEX = Path(__file__).with_name("uv_no_index.toml")
 
 SYSTEM_FILES = {"uv": Path("/etc/uv/uv.toml"), "pip": Path("/etc/pip.conf")}
 """Configuration files that no variable moves."""
@@ -80,8 +81,7 @@ def uv_environment(ctx: Context) -> dict[str, str]:
     for name in _UV_MEANT_FOR_OTHERS:
         environ.pop(name, None)
     if ctx.settings.index_url:
-        for name in ("UV_INDEX_URL", "UV_NO_INDEX"):
-            environ.pop(name, None)
+        environ.pop("UV_INDEX_URL", None)
         environ["UV_DEFAULT_INDEX"] = ctx.settings.index_url
     elif not _uv_is_configured(environ):
         environ |= _from_pip(ctx)
@@ -143,7 +143,7 @@ def _from_pip(ctx: Context) -> dict[str, str]:
     if links:
         found["UV_FIND_LINKS"] = ",".join(links)
     if settings.get("no-index", ["0"])[-1].lower() in ("1", "true", "yes", "on"):
-        found["UV_NO_INDEX"] = "1"
+        found["UV_CONFIG_FILE"] = str(_NO_INDEX)
     hosts = settings.get("trusted-host", [])
     if hosts and "UV_INSECURE_HOST" not in ctx.environ:
         found["UV_INSECURE_HOST"] = " ".join(hosts)

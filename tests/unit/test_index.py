@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -51,6 +52,21 @@ def test_uvs_settings_pass_and_pips_are_not_mixed_in(told: Callable[..., dict[st
     made = told({"UV_INDEX": A, "UV_KEYRING_PROVIDER": "subprocess", "PIP_INDEX_URL": B})
     assert (made["UV_INDEX"], made["UV_KEYRING_PROVIDER"]) == (A, "subprocess")
     assert "UV_DEFAULT_INDEX" not in made
+
+
+def test_pips_no_index_reaches_uv(told: Callable[..., dict[str, str]]) -> None:
+    import uv
+
+    done = subprocess.run(
+        [uv.find_uv_bin(), "pip", "compile", "-", "--quiet"],
+        input="six",
+        env=told({"PIP_NO_INDEX": "1"}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "not found in the provided package locations" in done.stderr
 
 
 @pytest.mark.parametrize(
