@@ -328,7 +328,6 @@ def test_killed_anywhere_the_next_run_heals(world: World, place: str) -> None:
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert SYSROOT not in world.installed()
-    assert world("list").code == 0
     world.heals()
 
 
@@ -483,11 +482,11 @@ def test_a_read_only_cache(world: World, tmp_path: Path) -> None:
     assert any("Read-only file system" in fact for fact in error["facts"])
 
 
-@pytest.mark.parametrize("home", [None, "", "/proc/no-home"])
-def test_without_a_home_a_named_cache_works(world: World, home: str | None) -> None:
-    world.heals(HOME=home, XDG_CACHE_HOME=None)
-    ran = world("run", "--target", "ppc64le", "--", "python", "-c", "print(6 * 7)", HOME=home)
-    assert (ran.code, ran.stdout) == (0, "42\n"), ran.stderr
+def test_without_a_home_a_named_cache_works(world: World) -> None:
+    world.heals(HOME=None)
+    for home in (None, "", "/proc/no-home"):
+        ran = world("run", "--target", "ppc64le", "--", "python", "-c", "print(6 * 7)", HOME=home)
+        assert (ran.code, ran.stdout) == (0, "42\n"), ran.stderr
 
 
 def test_a_home_that_cannot_be_written(world: World) -> None:
@@ -552,13 +551,11 @@ def test_escapes_are_for_terminals_that_want_them(world: World) -> None:
     assert "\x1b" not in plain.stdout + plain.stderr
     assert "\r" not in plain.stderr
     assert b"\x1b" in _on_a_terminal(world, "setup", "ppc64", TERM="xterm", NO_COLOR=None)
-    for env in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}):
-        world.empty()
-        assert b"\x1b" not in _on_a_terminal(world, "setup", "ppc64", **env)
-        shown = _on_a_terminal(world, "setup", "ppc64le", **env)
-        assert b"ppc64le is ready" in shown
-        if env["TERM"] == "dumb":
-            assert b"\x1b" not in shown
+    assert b"\x1b" not in _on_a_terminal(world, "setup", "ppc64", TERM="xterm", NO_COLOR="1")
+    world.empty()
+    shown = _on_a_terminal(world, "setup", "ppc64le", TERM="dumb")
+    assert b"ppc64le is ready" in shown
+    assert b"\x1b" not in shown
 
 
 def test_modified_files_are_found_and_mended(world: World) -> None:
