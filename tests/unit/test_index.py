@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_pips_no_index_reaches_uv(told: Callable[..., dict[str, str]]) -> None:
     import uv
 
     done = subprocess.run(
-        [uv.find_uv_bin(), "pip", "compile", "-", "--quiet"],
+        [uv.find_uv_bin(), "pip", "compile", "-", "--quiet", "--python", sys.executable],
         input="six",
         env=told({"PIP_NO_INDEX": "1"}),
         capture_output=True,
