@@ -77,9 +77,10 @@ class Offer:
             for floor in self.floors:
                 yield sysroot.derived_recipe(self.target, self.lock, floor, compiler)
         for version in self.pythons:
-            yield target.target_python_recipe(self.target, self.lock, version)
-            if f"build-python{version}" in self.lock.components:
-                yield build.build_python_recipe(self.host, self.target, self.lock, version)
+            for source in ("debian", "portable"):
+                yield target.target_python_recipe(self.target, self.lock, version, source=source)
+                if source == "portable" or f"build-python{version}" in self.lock.components:
+                    yield build.build_python_recipe(self.host, self.target, self.lock, version, source=source)
         for name in self.lock.components:
             if name.startswith("desktop-"):
                 yield from self._desktop(name.removeprefix("desktop-"))

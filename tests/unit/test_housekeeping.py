@@ -12,9 +12,12 @@ import pytest
 from xtool import housekeeping
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.housekeeping import leftovers, missing, offer, offers, remove
+from xtool.housekeeping import Offer, leftovers, missing, offer, offers, remove
+from xtool.python.build import build_python_recipe
+from xtool.python.target import target_python_recipe
 from xtool.recipes import Assembly, Recipe
 from xtool.store import Store
+from xtool.targets import current_host
 
 
 def made(ctx: Context, name: str) -> Recipe:
@@ -114,3 +117,13 @@ def test_clean_takes_downloads_and_on_request_only_those(
     assert not download.exists()
     assert (store.find(recipe) is not None) == only_downloads
     assert store.sweep() == 0
+
+
+@pytest.mark.parametrize("source", ["debian", "portable"])
+def test_pythons_of_either_source_are_asked_for_by_a_lock(source: str) -> None:
+    """Or pruning would remove the one that every set-up takes."""
+    catalog, host = Catalog(), current_host()
+    lock = catalog.lock(host, catalog.target("ppc64le"))
+    recipe = target_python_recipe(catalog.target("ppc64le"), lock, "3.13", source=source)
+    builder = build_python_recipe(host, catalog.target("ppc64le"), lock, "3.13", source=source)
+    assert {recipe.folder, builder.folder} <= set(Offer(host, catalog.target("ppc64le"), lock).recipes)
