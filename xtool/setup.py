@@ -15,7 +15,7 @@ from pathlib import Path
 from xtool.artifacts import Artifact
 from xtool.catalog import Catalog, Lock
 from xtool.context import Context
-from xtool.errors import StoreError, UsageError
+from xtool.errors import IntegrityError, Interrupted, StoreError, UsageError, XtoolError
 from xtool.kit import BuildPython, Kit
 from xtool.recipes import Recipe
 from xtool.targets import Glibc, Host, Target, current_host, format_glibc
@@ -152,20 +152,35 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
     """
     from xtool import installer
 
-    planned = plan(ctx, request)
-    for attempt in (1, 2):
+    asked, replaced = request, False
+    while True:
+        planned = plan(ctx, asked)
         try:
-            installed = installer.ensure(
-                ctx, Catalog(ctx.settings.toolchains_dir), planned.lock, planned.recipes
-            )
-            break
-        except Exception as error:
+            catalog = Catalog(ctx.settings.toolchains_dir)
+            return _kit(planned, installer.ensure(ctx, catalog, planned.lock, planned.recipes))
+        except XtoolError as error:
             vanished = _vanished(error)
-            if vanished is None or request.frozen or attempt == 2:
+            if vanished is not None and not asked.frozen and not replaced:
+                _take_replacements(ctx, planned, vanished)
+                replaced = True
+            elif _portable_failed(asked, planned, error):
+                ctx.log.warning(
+                    f"no portable Python: {error.message}; Debian's is taken",
+                    hint="`--python-source` chooses one of them for good",
+                )
+                asked = replace(asked, python_source="debian")
+            else:
                 raise
-            _take_replacements(ctx, planned, vanished)
-            planned = plan(ctx, request)
-    return _kit(planned, installed)
+
+
+def _portable_failed(asked: Request, planned: Plan, error: XtoolError) -> bool:
+    """Whether a set-up may go on without portable Pythons: they were xtool's choice, and did not prove false.
+
+    Falling back costs little when something else has failed: what is made stays, and the error comes again.
+    """
+    portable = any(recipe.parameters.get("source") == "portable" for recipe in planned.recipes)
+    excusable = not isinstance(error, (IntegrityError, StoreError, Interrupted))
+    return portable and excusable and asked.python_source == "auto"
 
 
 def ensure_desktop(ctx: Context, target: Target, version: str) -> Path:

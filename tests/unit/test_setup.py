@@ -1,0 +1,148 @@
+"""What a set-up does when files have left the mirrors, or portable Pythons cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xtool import installer, setup
+from xtool.artifacts import Artifact
+from xtool.catalog import Catalog
+from xtool.context import Context
+from xtool.errors import CommandFailed, IntegrityError, NetworkError, XtoolError
+from xtool.fetch import Vanished, debian
+from xtool.kit import BuildPython
+from xtool.log import SilentLog
+from xtool.python import build, portable
+from xtool.recipes import Recipe
+from xtool.setup import Plan, Request, ensure_kit
+
+
+class Warned(SilentLog):
+    """Remembers warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str, *, hint: str | None = None) -> None:
+        self.warnings.append(message)
+
+
+@pytest.fixture
+def log() -> Warned:
+    return Warned()
+
+
+@pytest.fixture
+def here(ctx: Context, log: Warned, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A context whose kits are the plans that they were made from."""
+    monkeypatch.setattr(setup, "_kit", lambda planned, _: planned)
+    found = BuildPython(Path("/python"), "3.13", "host")
+    monkeypatch.setattr(build, "find_build_python", lambda *_: found)
+    return replace(ctx, log=log)
+
+
+@pytest.fixture
+def request_() -> Request:
+    return Request(Catalog().target("ppc64le"), python_source="debian")
+
+
+Ensure = Callable[[Context, Catalog, Any, Sequence[Recipe]], dict[str, Path]]
+
+
+def _failing(*errors: XtoolError) -> tuple[Ensure, list[Sequence[Recipe]]]:
+    """An installer that raises these errors, one a call, and then succeeds; and what it was asked for."""
+    left, asked = list(errors), []
+
+    def ensure(_ctx: Context, _catalog: Catalog, _lock: Any, recipes: Sequence[Recipe]) -> dict[str, Path]:
+        asked.append(recipes)
+        if left:
+            raise left.pop(0)
+        return {}
+
+    return ensure, asked
+
+
+def _glibc(planned: Any) -> Artifact:
+    assert isinstance(planned, Plan)
+    return next(a for a in planned.lock.artifacts("glibc") if a.name == "libc6")
+
+
+def test_a_vanished_file_is_replaced_and_remembered(
+    here: Context, log: Warned, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = _glibc(setup.plan(here, request_))
+    new = replace(old, version="2.41-99", sha256="9" * 64)
+    ensure, asked = _failing(Vanished([old]))
+    monkeypatch.setattr(installer, "ensure", ensure)
+    monkeypatch.setattr(debian, "replacements", lambda *_: {old.sha256: new})
+    assert _glibc(ensure_kit(here, request_)) == new
+    assert [recipe.folder for recipe in asked[0]] != [recipe.folder for recipe in asked[1]]
+    assert any("has left every mirror" in warning and "2.41-99" in warning for warning in log.warnings)
+    # The next run takes the same file without asking again; a frozen one takes the lock's.
+    assert _glibc(setup.plan(here, request_)) == new
+    assert _glibc(setup.plan(here, replace(request_, frozen=True))) == old
+
+
+def test_a_replacement_that_vanishes_too_is_replaced_in_turn(
+    here: Context, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _glibc(setup.plan(here, request_))
+    for number in ("8", "9"):
+        lost = _glibc(setup.plan(here, request_))
+        new = replace(first, version=f"2.41-{number}", sha256=number * 64)
+        monkeypatch.setattr(installer, "ensure", _failing(Vanished([lost]))[0])
+        monkeypatch.setattr(debian, "replacements", lambda *_, old=lost, new=new: {old.sha256: new})
+        ensure_kit(here, request_)
+    assert _glibc(setup.plan(here, request_)).version == "2.41-9"
+
+
+def test_frozen_takes_no_replacement(
+    here: Context, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = replace(request_, frozen=True)
+    old = _glibc(setup.plan(here, frozen))
+    monkeypatch.setattr(installer, "ensure", _failing(Vanished([old]))[0])
+    with pytest.raises(Vanished):
+        ensure_kit(here, frozen)
+
+
+def test_files_that_vanish_twice_in_one_run_are_an_error(
+    here: Context, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = _glibc(setup.plan(here, request_))
+    new = replace(old, sha256="9" * 64)
+    monkeypatch.setattr(installer, "ensure", _failing(Vanished([old]), Vanished([new]))[0])
+    monkeypatch.setattr(debian, "replacements", lambda *_: {old.sha256: new})
+    with pytest.raises(Vanished):
+        ensure_kit(here, request_)
+
+
+@pytest.mark.parametrize("error", [CommandFailed("uv failed"), NetworkError("no connection")])
+def test_portable_pythons_that_cannot_be_had_give_way_to_debians(
+    here: Context, log: Warned, request_: Request, monkeypatch: pytest.MonkeyPatch, error: XtoolError
+) -> None:
+    monkeypatch.setattr(portable, "reachable", lambda _: True)
+    ensure, asked = _failing(error)
+    monkeypatch.setattr(installer, "ensure", ensure)
+    ensure_kit(here, replace(request_, python_source="auto"))
+    sources = [{r.parameters.get("source") for r in recipes if "python" in r.name} for recipes in asked]
+    assert sources == [{"portable"}, {"debian"}]
+    assert any(error.message in warning for warning in log.warnings)
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [("auto", IntegrityError("wrong hash")), ("portable", CommandFailed("uv failed"))],
+)
+def test_a_false_portable_python_or_one_asked_for_is_an_error(
+    here: Context, request_: Request, monkeypatch: pytest.MonkeyPatch, source: str, error: XtoolError
+) -> None:
+    monkeypatch.setattr(portable, "reachable", lambda _: True)
+    monkeypatch.setattr(installer, "ensure", _failing(error)[0])
+    with pytest.raises(type(error)):
+        ensure_kit(here, replace(request_, python_source=source))
