@@ -214,7 +214,8 @@ class _Run:
             futures = [pool.submit(self._make, recipe) for recipe in self._todo.values()]
             try:
                 self._fetch(catalog, lock)
-                with self._ctx.log.progress("Assembling", len(futures), "components") as progress:
+                unit = "component" if len(futures) == 1 else "components"
+                with self._ctx.log.progress("Assembling", len(futures), unit) as progress:
                     for future in as_completed(futures):
                         future.result()
                         progress.advance(1)
