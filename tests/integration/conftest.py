@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.commandline import xtool
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +14,11 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder shared by the integration tests; `XTOOL_TEST_CACHE` keeps it between runs."""
     kept = os.environ.get("XTOOL_TEST_CACHE")
     return Path(kept) if kept else tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def cache(shared_cache: Path) -> Path:
+    """The shared cache with ppc64le set up in it."""
+    done = xtool(shared_cache, "setup", "ppc64le")
+    assert done.returncode == 0, done.stderr
+    return shared_cache

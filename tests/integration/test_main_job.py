@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,24 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from support.commandline import xtool
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def cache(shared_cache: Path) -> Path:
-    """A cache in which ppc64le is set up."""
-    done = _xtool(shared_cache, "setup", "ppc64le")
-    assert done.returncode == 0, done.stderr
-    return shared_cache
-
-
-def _xtool(cache: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "XTOOL_CACHE_DIR": str(cache), **environ}
-    return subprocess.run(
-        [sys.executable, "-m", "xtool", *words], capture_output=True, text=True, env=env, check=False
-    )
 
 
 def _data(done: subprocess.CompletedProcess[str]) -> Any:
@@ -40,7 +24,7 @@ def _data(done: subprocess.CompletedProcess[str]) -> Any:
 
 
 def _build(cache: Path, outdir: Path, *words: str, **environ: str) -> list[dict[str, Any]]:
-    done = _xtool(
+    done = xtool(
         cache, "build", *words, "--target", "ppc64le", "--outdir", str(outdir), "--output", "json", **environ
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -49,7 +33,7 @@ def _build(cache: Path, outdir: Path, *words: str, **environ: str) -> list[dict[
 
 
 def test_warm_setup_is_a_no_op_without_network(cache: Path) -> None:
-    done = _xtool(cache, "setup", "ppc64le", "--offline")
+    done = xtool(cache, "setup", "ppc64le", "--offline")
     assert done.returncode == 0, done.stderr
 
 
@@ -70,17 +54,17 @@ def test_wheel_from_the_index_is_tagged_tested_and_clean(cache: Path, tmp_path: 
 
 def test_inspect_says_what_the_wheel_earns(cache: Path, tmp_path: Path) -> None:
     (wheel,) = _build(cache, tmp_path, "ujson==5.11.0")
-    done = _xtool(cache, "inspect", wheel["path"], "--output", "json")
+    done = xtool(cache, "inspect", wheel["path"], "--output", "json")
     assert done.returncode == 0, done.stderr
     assert "manylinux_2_17_ppc64le" in json.dumps(_data(done))
-    table = _xtool(cache, "inspect", wheel["path"])
+    table = xtool(cache, "inspect", wheel["path"])
     assert "ujson" in table.stdout
     assert "GLIBC" in table.stdout
 
 
 def test_run_gives_the_target_python_and_its_exit_code(cache: Path) -> None:
     code = "import platform, sys, ssl, sqlite3, ctypes, lzma; print(platform.machine()); sys.exit(7)"
-    done = _xtool(cache, "run", "--target", "ppc64le", "--", "python", "-c", code)
+    done = xtool(cache, "run", "--target", "ppc64le", "--", "python", "-c", code)
     assert done.stdout.strip() == "ppc64le"
     assert done.returncode == 7
 
@@ -88,21 +72,21 @@ def test_run_gives_the_target_python_and_its_exit_code(cache: Path) -> None:
 def test_run_with_a_built_wheel(cache: Path, tmp_path: Path) -> None:
     (wheel,) = _build(cache, tmp_path, "markupsafe==3.0.3")
     code = "from markupsafe import _speedups, escape; print(escape('<'))"
-    done = _xtool(cache, "run", "--target", "ppc64le", "--with", wheel["path"], "--", "python", "-c", code)
+    done = xtool(cache, "run", "--target", "ppc64le", "--with", wheel["path"], "--", "python", "-c", code)
     assert done.stdout.strip() == "&lt;", done.stderr
 
 
 def test_a_moved_cache_works_at_once_and_offline(cache: Path, tmp_path: Path) -> None:
     archive = tmp_path / "cache.tar.zst"
-    assert _xtool(cache, "cache", "export", str(archive)).returncode == 0
+    assert xtool(cache, "cache", "export", str(archive)).returncode == 0
     again = tmp_path / "again.tar.zst"
-    assert _xtool(cache, "cache", "export", str(again)).returncode == 0
+    assert xtool(cache, "cache", "export", str(again)).returncode == 0
     assert archive.read_bytes() == again.read_bytes()
     other = tmp_path / "another place"
-    done = _xtool(other, "cache", "import", str(archive))
+    done = xtool(other, "cache", "import", str(archive))
     assert done.returncode == 0, done.stderr
     project = _copy_project("c-setuptools", tmp_path)
-    assert _xtool(other, "setup", "ppc64le", "--offline").returncode == 0
+    assert xtool(other, "setup", "ppc64le", "--offline").returncode == 0
     (wheel,) = _build(other, tmp_path / "out", str(project))
     assert wheel["smoke"]["status"] == "passed"
 
@@ -110,7 +94,7 @@ def test_a_moved_cache_works_at_once_and_offline(cache: Path, tmp_path: Path) ->
 def test_a_failing_test_command_fails_the_build_and_leaves_no_wheel(cache: Path, tmp_path: Path) -> None:
     project = _copy_project("c-setuptools", tmp_path)
     out = tmp_path / "out"
-    done = _xtool(
+    done = xtool(
         cache, "build", str(project), "--target", "ppc64le", "--outdir", str(out),
         "--test-command", "python -c 'raise SystemExit(3)'", "--output", "json",
     )  # fmt: skip
@@ -122,7 +106,7 @@ def test_a_failing_test_command_fails_the_build_and_leaves_no_wheel(cache: Path,
 def test_a_segfault_in_the_emulated_process_is_called_one(cache: Path, tmp_path: Path) -> None:
     project = _copy_project("c-setuptools", tmp_path)
     crash = "python -c 'import ctypes; ctypes.string_at(0)'"
-    done = _xtool(cache, "build", str(project), "--target", "ppc64le", "--outdir", str(tmp_path / "out"),
+    done = xtool(cache, "build", str(project), "--target", "ppc64le", "--outdir", str(tmp_path / "out"),
                   "--test-command", crash)  # fmt: skip
     assert done.returncode == 1
     assert "SIGSEGV" in done.stderr

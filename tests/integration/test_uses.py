@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commandline import xtool
 
 from xtool.wheel.elf import read_elf
 from xtool.wheel.policy import policies
@@ -24,25 +25,10 @@ from xtool.wheel.report import inspect
 PROJECTS = Path(__file__).parent.parent / "projects"
 
 
-@pytest.fixture(scope="module")
-def cache(shared_cache: Path) -> Path:
-    """A cache in which ppc64le is set up."""
-    done = _xtool(shared_cache, "setup", "ppc64le")
-    assert done.returncode == 0, done.stderr
-    return shared_cache
-
-
-def _xtool(cache: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "XTOOL_CACHE_DIR": str(cache), **environ}
-    return subprocess.run(
-        [sys.executable, "-m", "xtool", *words], capture_output=True, text=True, env=env, check=False
-    )
-
-
 def _build(
     cache: Path, project: str | Path, outdir: Path, *words: str, **environ: str
 ) -> tuple[int, dict[str, Any]]:
-    done = _xtool(
+    done = xtool(
         cache, "build", str(PROJECTS / project), "--target", "ppc64le", "--outdir", str(outdir),
         "--output", "json", *words, **environ,
     )  # fmt: skip
@@ -59,7 +45,7 @@ def _wheel(built: tuple[int, dict[str, Any]]) -> Path:
 
 
 def _run(cache: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return _xtool(cache, "run", "--target", "ppc64le", *words, **environ)
+    return xtool(cache, "run", "--target", "ppc64le", *words, **environ)
 
 
 # --- floors
@@ -272,7 +258,7 @@ def test_the_shells_environment_compiles_by_hand(cache: Path, tmp_path: Path) ->
         "#include <iostream>\n#include <thread>\n"
         'int main() { std::jthread([] { std::cout << "hello\\n"; }); }\n'
     )
-    lines = _xtool(cache, "env", "--target", "ppc64le", "--format", "shell")
+    lines = xtool(cache, "env", "--target", "ppc64le", "--format", "shell")
     assert lines.returncode == 0, lines.stderr
     script = lines.stdout + "\n$CXX $CXXFLAGS -std=c++20 hello.cpp -o hello $LDFLAGS\n"
     subprocess.run(["/bin/sh", "-eu", "-c", script], cwd=tmp_path, check=True)
@@ -292,9 +278,9 @@ def test_a_modified_file_is_found_and_mended(cache: Path, tmp_path: Path) -> Non
     victim = sysroot / "usr/include/stdio.h"
     victim.chmod(0o644)
     victim.write_text("#error modified\n")
-    found = _xtool(moved, "verify")
+    found = xtool(moved, "verify")
     assert found.returncode == 6
     assert "usr/include/stdio.h" in found.stdout + found.stderr
-    mended = _xtool(moved, "doctor", "--fix")
+    mended = xtool(moved, "doctor", "--fix")
     assert mended.returncode == 0, mended.stdout + mended.stderr
-    assert _xtool(moved, "verify").returncode == 0
+    assert xtool(moved, "verify").returncode == 0

@@ -15,7 +15,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from xtool import index, locking, proc
@@ -193,20 +193,25 @@ def _kept(ctx: Context, python: BuildPython, pins: str) -> Iterator[BuildEnviron
     yield None
 
 
+def _locked(
+    ctx: Context, name: str, *, shared: bool = False, wait: bool = True
+) -> AbstractContextManager[None]:
+    return locking.locked(
+        _lock(ctx, name),
+        log=ctx.log,
+        timeout=ctx.settings.lock_timeout,
+        what="a build environment",
+        shared=shared,
+        wait=wait,
+    )
+
+
 @contextmanager
 def _in_use(ctx: Context, name: str) -> Iterator[None]:
     """Hold the shared lock. What cannot be written is used without, since nobody can remove it either."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(
-                locking.locked(
-                    _lock(ctx, name),
-                    log=ctx.log,
-                    timeout=ctx.settings.lock_timeout,
-                    what="a build environment",
-                    shared=True,
-                )
-            )
+            stack.enter_context(_locked(ctx, name, shared=True))
         except locking.LockTimeout:
             raise
         except StoreError:
@@ -236,15 +241,7 @@ def _make(ctx: Context, python: BuildPython, pins: str, name: str) -> bool:
     wait = not (place / _SEAL).exists()
     with ExitStack() as stack:
         try:
-            stack.enter_context(
-                locking.locked(
-                    _lock(ctx, name),
-                    log=ctx.log,
-                    timeout=ctx.settings.lock_timeout,
-                    what="a build environment",
-                    wait=wait,
-                )
-            )
+            stack.enter_context(_locked(ctx, name, wait=wait))
         except locking.LockTimeout:
             return False
         if _whole(ctx, name) is not None:
