@@ -12,6 +12,7 @@ from support.fakeserver import CERTIFICATE, FakeServer, Reply, captive_portal, r
 from xtool.context import Context
 from xtool.errors import IntegrityError, NetworkError, StoreError
 from xtool.fetch import Vanished, cached, transfer
+from xtool.fetch.session import Client
 
 DATA = noise(300_000)
 
@@ -420,3 +421,14 @@ def test_a_disk_that_is_too_small_is_said_before_the_download(
         get(ctx, offer(server, "x", DATA))
     assert "needs 300.0 kB, 1.0 kB free" in said(caught.value)
     assert server.count() == 0
+
+
+def test_ending_downloads_does_not_trip_over_one_that_has_just_ended(
+    ctx: Context, server: FakeServer
+) -> None:
+    server.add("/whole", Reply(DATA))
+    client = Client(ctx)
+    with client.get(server.url("/whole")) as response:
+        assert response.content == DATA
+        client.cancel()
+    client.close()

@@ -100,8 +100,9 @@ class Client:
         self.cancelled.set()
         with self._mutex:
             for response in self._open:
-                # Closing would wait for the lock of the thread that reads; shutdown does not.
-                with suppress(OSError, ValueError, AttributeError):
+                # Closing would wait for the lock of the thread that reads; shutdown does not. One that has
+                # been read to its end a moment ago says so with a RuntimeError.
+                with suppress(OSError, ValueError, AttributeError, RuntimeError):
                     response.raw.shutdown()
 
     def close(self) -> None:
