@@ -1,7 +1,8 @@
 """The compile step: three builds of one compiler version take turns on one file.
 
 GCC 14's own `cc1` as the cross compiler of the set-up, as the host's compiler, and as the target's native
-one, under qemu-user as in an emulated container. All read the same file with the same flags and headers.
+one, under qemu-user as in an emulated container. All read the same source with the same flags, each with the
+headers of the machine that it compiles for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import shutil
 import tarfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +30,12 @@ suite = "trixie"
 arch = "{host}"
 names = [
   "cpp-14-x86-64-linux-gnu", "libc6", "libgmp10", "libisl23", "libmpc3", "libmpfr6", "libzstd1", "zlib1g",
+  "libc6-dev", "libgcc-14-dev",
 ]
+[[component.packages]]
+suite = "trixie"
+arch = "all"
+names = ["linux-libc-dev"]
 
 [[component]]
 name = "target-cc1"
@@ -48,7 +55,8 @@ class Compilers:
     cross: list[str]
     host: list[str]
     emulated: list[str]
-    includes: list[str]
+    target_headers: list[str]
+    host_headers: list[str]
 
 
 def compile_step(bench: Bench, cache: Path, sdist: Path) -> None:
@@ -57,11 +65,13 @@ def compile_step(bench: Bench, cache: Path, sdist: Path) -> None:
         archive.extractall(bench.folder / "zstd", filter="data")
     (source,) = (bench.folder / "zstd").rglob("zstd.c")
     compilers = _prepare(bench, cache)
-    arguments = ["-quiet", "-O2", *compilers.includes, str(source), "-o", "/dev/null"]
-    runs = [
-        lambda command=command: bench.command([*command, *arguments], cwd=source.parent)
-        for command in (compilers.cross, compilers.host, compilers.emulated)
-    ]
+    arguments = ["-quiet", "-O2", "-nostdinc", str(source), "-o", "/dev/null"]
+    commands = (
+        [*compilers.cross, *compilers.target_headers],
+        [*compilers.host, *compilers.host_headers],
+        [*compilers.emulated, *compilers.target_headers],
+    )
+    runs = [partial(bench.command, [*command, *arguments], cwd=source.parent) for command in commands]
     # One emulated run takes minutes; the ratio is far from close, so one round settles it.
     cross, host, emulated = bench.take_turns(*runs, rounds=1)
     bench.row("compile zstd.c, cross GCC 14 / GCC 14 for the host", cross, host, "")
@@ -108,13 +118,15 @@ def _prepare(bench: Bench, cache: Path) -> Compilers:
     libraries = roots["host-cc1"] / "usr" / "lib" / host.triplet
     loader = libraries / host.dynamic_linker
     (internal,) = kit.toolchain.path.glob(f"lib/gcc-cross/{target.triplet}/14/include")
-    folders = (internal, kit.sysroot.path / "usr" / "include")
+    (host_internal,) = roots["host-cc1"].glob("usr/lib/gcc/*/14/include")
+    theirs = kit.sysroot.path / "usr" / "include"
+    ours = roots["host-cc1"] / "usr" / "include"
     target_libraries = f"/usr/lib/{target.triplet}"
     root = roots["target-cc1"]
     loader_link = root / target.dynamic_linker.lstrip("/")
     if not os.path.lexists(loader_link):
         loader_link.parent.mkdir(parents=True, exist_ok=True)
-        (found,) = root.glob(f"usr/lib*/**/{loader_link.name}")
+        found = next(iter(sorted(root.glob(f"usr/lib/{target.triplet}/{loader_link.name}"))))
         loader_link.symlink_to(os.path.relpath(found, loader_link.parent))
     return Compilers(
         cross=[str(cross)],
@@ -123,5 +135,10 @@ def _prepare(bench: Bench, cache: Path) -> Compilers:
             *(str(kit.emulator.executable), "-L", str(root)),
             *("-E", f"LD_LIBRARY_PATH={target_libraries}", str(own)),
         ],
-        includes=["-nostdinc", *(word for folder in folders for word in ("-isystem", str(folder)))],
+        target_headers=_searched(internal, theirs),
+        host_headers=_searched(host_internal, ours, ours / host.triplet),
     )
+
+
+def _searched(*folders: Path) -> list[str]:
+    return [word for folder in folders for word in ("-isystem", str(folder))]
