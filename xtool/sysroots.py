@@ -1,4 +1,4 @@
-"""Sysroots as data: the distributions they can be taken from, their locks, and the order in which `auto` tries.
+"""Sysroots as data: distributions they can be taken from, their locks, and the order in which `auto` tries.
 
 `toolchains/sysroots.toml` declares them; `toolchains/locks/sysroots/NAME-TARGET.toml` holds each one's exact
 packages. A derived sysroot (`xtool.toolchain.sysroot`) needs neither: it is made from the target's own lock.
@@ -44,7 +44,7 @@ class Distribution:
         arch: the architecture as its packages spell it (`ppc64le`, `ppc64el`).
         repositories: where its packages are, asked in this order.
         packages: names of the packages that make the sysroot.
-        keyring: file of OpenPGP certificates below `toolchains/`; empty where packages are pinned by hash only.
+        keyring: file of OpenPGP certificates below `toolchains/`; empty for pins by hash only.
         fingerprints: upper-case hex fingerprints of the primary keys that may sign.
     """
 
