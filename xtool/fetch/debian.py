@@ -15,7 +15,16 @@ from xtool.errors import CatalogError, IntegrityError, NetworkError, OfflineErro
 from xtool.fetch.fetcher import Vanished, fetch_from
 from xtool.fetch.mirrors import Mirror, mirrors
 from xtool.fetch.openpgp import verify_cleartext
-from xtool.fetch.release import Package, Release, check_release, highest, iso, parse_release, read_packages
+from xtool.fetch.release import (
+    Index,
+    Package,
+    Release,
+    check_release,
+    highest,
+    iso,
+    parse_release,
+    read_packages,
+)
 from xtool.fetch.session import AttemptError, Client, redact
 from xtool.fetch.small import get_small
 from xtool.targets import current_host
@@ -85,6 +94,21 @@ class Chain:
             NetworkError: the index cannot be fetched.
             IntegrityError: the index is not what the signed release says.
         """
+        data, limit, what = self._fetch_index(suite, arch)
+        return read_packages(data, wanted=wanted, limit=limit, what=what)
+
+    def index(self, suite: str, arch: str) -> Index:
+        """A suite's whole index for an architecture.
+
+        Raises:
+            NetworkError: the index cannot be fetched.
+            IntegrityError: the index is not what the signed release says.
+        """
+        data, limit, what = self._fetch_index(suite, arch)
+        return Index(data, limit=limit, what=what)
+
+    def _fetch_index(self, suite: str, arch: str) -> tuple[bytes, int, str]:
+        """An index, compressed; the bytes that it unpacks to; what it is."""
         found = self._suite(suite)
         plain, packed = f"main/binary-{arch}/Packages", f"main/binary-{arch}/Packages.xz"
         files = found.release.files
@@ -94,7 +118,7 @@ class Chain:
                 facts=[f"InRelease of {iso(found.release.date)} does not list {packed}"],
             )
         data = self._index(suite, found, packed, wanted=arch)
-        return read_packages(data, wanted=wanted, limit=files[plain].size, what=f"Packages of {suite} {arch}")
+        return data, files[plain].size, f"Packages of {suite} {arch}"
 
     def _index(self, suite: str, found: _Suite, packed: str, *, wanted: str) -> bytes:
         """An index file by its hash, or by its name where the mirror has no by-hash folders."""

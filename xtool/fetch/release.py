@@ -13,6 +13,7 @@ from xtool.errors import IntegrityError
 from xtool.fetch.versions import DebianVersion
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PROVIDES = re.compile(rb"^Provides: ((?:.*\n(?: .*\n)*))", re.MULTILINE)
 _DATED = re.compile(r"/\d{8}T\d{6}Z/?$")
 
 
@@ -47,7 +48,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One stanza of a `Packages` file: what xtool needs of it. Sizes in bytes."""
+    """One stanza of a `Packages` file: sizes in bytes, relations as text."""
 
     name: str
     version: str
@@ -56,6 +57,11 @@ class Package:
     size: int
     sha256: str
     installed_size: int
+    pre_depends: str = ""
+    depends: str = ""
+    provides: str = ""
+    conflicts: str = ""
+    breaks: str = ""
 
 
 def parse_release(content: bytes, fingerprint: str, what: str) -> Release:
@@ -139,6 +145,58 @@ def read_packages(
     Raises:
         IntegrityError: it is damaged, larger than declared, or a stanza lacks a field.
     """
+    index = Index(packed, limit=limit, what=what)
+    return {name: index.packages(name) for name in wanted}
+
+
+class Index:
+    """A whole `Packages.xz`; stanzas are read when they are asked for, of the 60,000 that there are.
+
+    Args:
+        packed: the compressed file, its hash already checked.
+        limit: bytes that it may unpack to.
+        what: what the file is, for messages.
+
+    Raises:
+        IntegrityError: it is damaged, or larger than declared.
+    """
+
+    def __init__(self, packed: bytes, *, limit: int, what: str) -> None:
+        self._what = what
+        self._stanzas: dict[str, list[bytes]] = {}
+        for raw in _unpacked(packed, limit, what).split(b"\n\n"):
+            first = raw.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8", "replace")
+            if first.startswith("Package: "):
+                self._stanzas.setdefault(first.removeprefix("Package: ").strip(), []).append(raw)
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all packages."""
+        return self._stanzas.keys()
+
+    def packages(self, name: str) -> list[Package]:
+        """Every version of a package.
+
+        Raises:
+            IntegrityError: a stanza lacks a field.
+        """
+        found = self._stanzas.get(name, ())
+        return [_package(next(stanzas(raw.decode("utf-8", "replace"))), self._what) for raw in found]
+
+    def providers(self) -> dict[str, set[str]]:
+        """For each name that packages provide beside their own, the packages that do."""
+        found: dict[str, set[str]] = {}
+        for name, versions in self._stanzas.items():
+            for raw in versions:
+                match = _PROVIDES.search(raw)
+                for entry in match[1].decode("utf-8", "replace").split(",") if match else ():
+                    words = entry.split("(")[0].split()
+                    if words:
+                        found.setdefault(words[0].partition(":")[0], set()).add(name)
+        return found
+
+
+def _unpacked(packed: bytes, limit: int, what: str) -> bytes:
     decompressor = lzma.LZMADecompressor(format=lzma.FORMAT_XZ)
     try:
         text = decompressor.decompress(packed, max_length=limit + 1)
@@ -146,18 +204,17 @@ def read_packages(
         raise IntegrityError(f"{what} is damaged: {error}") from None
     if len(text) > limit or not decompressor.eof:
         raise IntegrityError(f"{what} does not unpack to the {limit} bytes that its release declares")
-    found: dict[str, list[Package]] = {name: [] for name in wanted}
-    for raw in text.split(b"\n\n"):
-        first = raw.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8", "replace")
-        if first.startswith("Package: ") and first.removeprefix("Package: ").strip() in found:
-            package = _package(next(stanzas(raw.decode("utf-8", "replace"))), what)
-            found[package.name].append(package)
-    return found
+    return text
 
 
 def highest(packages: Collection[Package], arch: str) -> Package | None:
     """The highest version for an architecture; an index can hold several versions of a package."""
-    candidates = [package for package in packages if package.arch == arch]
+    return highest_of(packages, (arch,))
+
+
+def highest_of(packages: Collection[Package], archs: Collection[str]) -> Package | None:
+    """The highest version for any of some architectures."""
+    candidates = [package for package in packages if package.arch in archs]
     return max(candidates, key=lambda package: DebianVersion(package.version), default=None)
 
 
@@ -201,6 +258,11 @@ def _package(fields: Mapping[str, str], what: str) -> Package:
             size=int(fields["Size"]),
             sha256=fields["SHA256"],
             installed_size=int(fields.get("Installed-Size", "0")) * 1024,
+            pre_depends=fields.get("Pre-Depends", ""),
+            depends=fields.get("Depends", ""),
+            provides=fields.get("Provides", ""),
+            conflicts=fields.get("Conflicts", ""),
+            breaks=fields.get("Breaks", ""),
         )
         DebianVersion(package.version)
     except (KeyError, ValueError) as error:
