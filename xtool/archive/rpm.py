@@ -47,7 +47,7 @@ _PLAIN = re.compile(r"[0-9A-Za-z._+~^-]+")
 
 
 class _Tag:
-    """Numbers of tags; those with S_ stand in the signature header, where the same numbers mean other things."""
+    """Numbers of tags; those with S_ stand in the signature header, where a number means something else."""
 
     S_DSA = 267
     S_RSA = 268
