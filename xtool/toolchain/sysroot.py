@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -35,8 +35,8 @@ KIND = "derived"
 _COMPONENT = "glibc"
 _LOWEST: Glibc = (2, 17)
 
-_LIBC = "libc.so.6"
-_LIBGCC = "libgcc_s.so.1"
+LIBC = "libc.so.6"
+LIBGCC = "libgcc_s.so.1"
 _LINK_NAMES = {
     "libm.so.6": "m",
     "libresolv.so.2": "resolv",
@@ -53,7 +53,7 @@ _NEVER_LINKED = ("libnsl.so.1", "libcrypt.so.1", "libBrokenLocale.so.1", "libthr
 """Stubs without a name for `-l`: other libraries may need them, but a wheel that does breaks on newer
 systems, which have given libnsl and libcrypt up."""
 
-_AS_NEEDED = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1")
+AS_NEEDED = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1")
 _START_FILES = ("crti.o", "crtn.o")
 _NEW_START_FILES = ("crt1.o", "Scrt1.o", "gcrt1.o", "grcrt1.o", "Mcrt1.o")
 _EMPTY_ARCHIVE = b"!<arch>\n"
@@ -130,18 +130,16 @@ def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
     for place, link in (("lib", "usr/lib"), ("lib64", "usr/lib"), ("usr/lib64", "lib")):
         (job.staging / place).symlink_to(link)
 
-    today = _read_libraries(packaged, target, tools, log)
-    libgcc = today.pop(_LIBGCC)
-    exports = floor_libraries(today, floor, load_history(_tables()))
-    limit = libgcc_version(_tables(), floor)
-    exports[_LIBGCC] = tuple(s for s in libgcc if s.version.startswith("GCC_") and s.number <= limit)
-    names = _names(exports)
+    today = read_libraries(packaged, target, tools, log)
+    libgcc = libgcc_at(today.pop(LIBGCC), floor)
+    exports = {**floor_libraries(today, floor, load_history(_tables())), LIBGCC: libgcc}
+    names = symbol_names(exports)
 
     include = job.staging / "usr" / "include"
-    _merge_headers(raw, include, target)
+    merge_headers(raw, include, target)
     shims = compat.shims_for(target, names)
     ours = {include / _below_include(name, target) for name in unpacked["libc6-dev"]}
-    headers.answer_for(include, floor, _names(today) - names - compat.provided(shims), glibc_files=ours)
+    headers.answer_for(include, floor, symbol_names(today) - names - compat.provided(shims), glibc_files=ours)
 
     bench = stubs.Bench(tools.tool("as"), tools.tool("ld"), job.scratch, log)
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -157,18 +155,30 @@ def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
     shutil.copyfile(packaged / "libc_nonshared.a", folder / "libc_nonshared.a")
     compat.write_archive(shop, shims, names, folder / "libc_nonshared.a")
 
-    share = job.staging / "share" / "xtool"
+    write_tables(job.staging, exports, later_symbols(today, names))
+
+
+def write_tables(root: Path, exports: Libraries, later: Mapping[str, str]) -> None:
+    """Write what `kit.Sysroot.exports` and `kit.Sysroot.later` name."""
+    share = root / "share" / "xtool"
     share.mkdir(parents=True)
     table = {soname: sorted(map(str, symbols)) for soname, symbols in sorted(exports.items())}
     (share / "exports.json").write_text(json.dumps(table, indent=0) + "\n", encoding="ascii")
-    (share / "later.json").write_text(json.dumps(_later(today, names), indent=0) + "\n", encoding="ascii")
+    (share / "later.json").write_text(json.dumps(later, indent=0) + "\n", encoding="ascii")
 
 
-def _names(libraries: Libraries) -> frozenset[str]:
+def libgcc_at(symbols: Sequence[Symbol], floor: Glibc) -> tuple[Symbol, ...]:
+    """What of libgcc_s may link at a floor."""
+    limit = libgcc_version(_tables(), floor)
+    return tuple(s for s in symbols if s.version.startswith("GCC_") and s.number <= limit)
+
+
+def symbol_names(libraries: Libraries) -> frozenset[str]:
+    """Every name that some library exports, without versions."""
     return frozenset(symbol.name for symbols in libraries.values() for symbol in symbols)
 
 
-def _later(today: Libraries, names: frozenset[str]) -> dict[str, str]:
+def later_symbols(today: Libraries, names: Collection[str]) -> dict[str, str]:
     """What the floor lacks and a later glibc has: symbol -> the first version that has it."""
     since: dict[str, tuple[int, ...]] = {}
     for symbols in today.values():
@@ -199,23 +209,27 @@ def _wanted(name: str, *, triplet: str) -> bool:
     return path.parent == PurePosixPath("usr/lib", triplet) and ".so." in path.name
 
 
-def _read_libraries(
-    folder: Path, target: Target, tools: Toolchain, log: Log
+def read_libraries(
+    folder: Path, target: Target, tools: Toolchain, log: Log, *, needed: Collection[str] = (LIBC, LIBGCC)
 ) -> dict[str, tuple[Symbol, ...]]:
-    """The symbols of every library that a stub is made of, by soname."""
+    """The symbols of a glibc's libraries, and of libgcc_s where it lies beside them, by soname.
+
+    Raises:
+        CatalogError: one that is needed is not there.
+    """
     loader = PurePosixPath(target.dynamic_linker).name
-    wanted = (_LIBC, loader, _LIBGCC, *_LINK_NAMES, *_NEVER_LINKED)
+    wanted = (LIBC, loader, LIBGCC, *_LINK_NAMES, *_NEVER_LINKED)
     found = {soname: folder / soname for soname in wanted if (folder / soname).is_file()}
-    missing = {_LIBC, loader, _LIBGCC} - found.keys()
+    missing = {loader, *needed} - found.keys()
     if missing:
-        raise CatalogError(f"component `glibc` of the lock lacks {', '.join(sorted(missing))}")
+        raise CatalogError(f"the packages of glibc lack {', '.join(sorted(missing))}")
     with ThreadPoolExecutor(max_workers=4) as pool:
         read = pool.map(lambda path: read_symbols(tools.tool("readelf"), path, log), found.values())
         return dict(zip(found, read, strict=True))
 
 
-def _merge_headers(raw: Path, include: Path, target: Target) -> None:
-    """Move the headers into place, the multiarch folder's among the others, links replaced by their files."""
+def merge_headers(raw: Path, include: Path, target: Target) -> None:
+    """Move Debian's headers into place, multiarch ones among the others, links replaced by their files."""
     (raw / "usr" / "include").rename(include)
     multiarch = include / target.triplet
     for path in sorted(multiarch.rglob("*")):
@@ -246,9 +260,9 @@ def _write_link_names(folder: Path, exports: Mapping[str, tuple[Symbol, ...]], t
     not pass `-lpthread` or `-ldl`. AS_NEEDED makes an unused library cost nothing. `=` is the sysroot.
     """
     loader = PurePosixPath(target.dynamic_linker).name
-    offered = [soname for soname in (*_AS_NEEDED, loader) if exports.get(soname)]
+    offered = [soname for soname in (*AS_NEEDED, loader) if exports.get(soname)]
     inputs = " ".join(f"=/usr/lib/{soname}" for soname in offered)
-    script = f"GROUP ( =/usr/lib/{_LIBC} =/usr/lib/libc_nonshared.a AS_NEEDED ( {inputs} ) )\n"
+    script = f"GROUP ( =/usr/lib/{LIBC} =/usr/lib/libc_nonshared.a AS_NEEDED ( {inputs} ) )\n"
     (folder / "libc.so").write_text(script, encoding="ascii")
     for soname, name in _LINK_NAMES.items():
         if exports.get(soname):
