@@ -11,6 +11,7 @@ import mmap
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any, cast
 
@@ -36,6 +37,42 @@ _PN_XNUM = 0xFFFF
 
 class Malformed(Exception):
     """The file contradicts itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionNeed:
+    """An auxiliary entry of DT_VERNEED.
+
+    Args:
+        library: the SONAME that the version is asked of.
+        version: its name.
+        index: what symbols call it by in DT_VERSYM.
+        flags: `VER_FLG_WEAK` (2) for one that may be missing.
+    """
+
+    library: str
+    version: str
+    index: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicSymbol:
+    """An entry of the dynamic symbol table.
+
+    Args:
+        number: its place in the table.
+        name: its name.
+        version_index: its entry of DT_VERSYM, or 0.
+        weak: its binding.
+        undefined: whether others must define it.
+    """
+
+    number: int
+    name: str
+    version_index: int
+    weak: bool
+    undefined: bool
 
 
 class Reader:
@@ -106,7 +143,7 @@ class Reader:
 
     def facts(self) -> ElfFacts:
         """Read everything."""
-        self._read_dynamic()
+        self.read_dynamic()
         versions, needs = self._read_versions()
         imports, exports = self._read_symbols(versions)
         compilers, debug, coverage = self._read_sections()
@@ -148,7 +185,8 @@ class Reader:
     def _first(self, name: str) -> int | None:
         return next(iter(self._tag(name)), None)
 
-    def _read_dynamic(self) -> None:
+    def read_dynamic(self) -> None:
+        """Find the dynamic segment's entries, which the tables are reached by."""
         segment = next((s for s in self.segments if s["p_type"] == "PT_DYNAMIC"), None)
         if segment is None or not segment["p_filesz"]:
             return
@@ -184,6 +222,16 @@ class Reader:
         """Names by version index, with the library asked for; and the (library, version) pairs needed."""
         names: dict[int, tuple[str, str | None]] = {}
         needs: dict[tuple[str, str], None] = {}
+        for need in self.version_needs():
+            names[need.index] = (need.version, need.library)
+            needs[(need.library, need.version)] = None
+        for at, index, flags in self._definitions():
+            if not flags & _VER_FLG_BASE:
+                names[index & ~_HIDDEN] = (self.string(self.unpack("II", at)[0]), None)
+        return names, tuple(needs)
+
+    def version_needs(self) -> Iterator[VersionNeed]:
+        """What DT_VERNEED lists: the versions asked of each library, in order."""
         budget = _MAX_VERSIONS
         for at, count, library in self._entries("DT_VERNEED", "DT_VERNEEDNUM", "HHIII"):
             place = at
@@ -191,17 +239,11 @@ class Reader:
                 budget -= 1
                 if budget < 0:
                     raise Malformed("the version table does not end")
-                _, _, index, name, step = self.unpack("IHHII", place)
-                version = self.string(name)
-                names[index & ~_HIDDEN] = (version, library)
-                needs[(library or "", version)] = None
+                _, flags, index, name, step = self.unpack("IHHII", place)
+                yield VersionNeed(library, self.string(name), index & ~_HIDDEN, flags)
                 if not step:
                     break
                 place += step
-        for at, index, flags in self._definitions():
-            if not flags & _VER_FLG_BASE:
-                names[index & ~_HIDDEN] = (self.string(self.unpack("II", at)[0]), None)
-        return names, tuple(needs)
 
     def _entries(self, tag: str, number: str, layout: str) -> Iterator[tuple[int, int, str]]:
         """Verneed entries: offset of the first auxiliary entry, their number, the library."""
@@ -232,16 +274,28 @@ class Reader:
     def _read_symbols(
         self, versions: dict[int, tuple[str, str | None]]
     ) -> tuple[tuple[Import, ...], tuple[Export, ...]]:
+        imports: list[Import] = []
+        exports: list[Export] = []
+        for symbol in self.symbols():
+            index = symbol.version_index
+            version, library = versions.get(index & ~_HIDDEN, (None, None)) if index > 1 else (None, None)
+            if symbol.undefined:
+                imports.append(Import(symbol.name, version, library, symbol.weak))
+            elif symbol.name != version:
+                # A version definition itself stands in the table as an absolute symbol of its own name.
+                exports.append(Export(symbol.name, version, not index & _HIDDEN))
+        return tuple(imports), tuple(exports)
+
+    def symbols(self) -> Iterator[DynamicSymbol]:
+        """The dynamic symbols that are not local, in the table's order."""
         address = self._first("DT_SYMTAB")
         if address is None:
-            return (), ()
+            return
         start, count = self.offset(address), self._symbol_count(address)
         layout = struct.Struct(self.order + ("IBBHQQ" if self.wide else "IIIBBH"))
         if start + count * layout.size > self.size:
             raise Malformed(f"{count} symbols at {start:#x} reach outside the file")
         indices = self._version_indices(count)
-        imports: list[Import] = []
-        exports: list[Export] = []
         for number in range(1, count):
             fields = layout.unpack_from(self.data, start + number * layout.size)
             name, info, section = (
@@ -251,14 +305,8 @@ class Reader:
             if binding == _STB_LOCAL or not name:
                 continue
             index = indices[number] if indices else 0
-            version, library = versions.get(index & ~_HIDDEN, (None, None)) if index > 1 else (None, None)
-            text = self.string(name)
-            if section == _SHN_UNDEF:
-                imports.append(Import(text, version, library, binding == _STB_WEAK))
-            elif text != version:
-                # A version definition itself stands in the table as an absolute symbol of its own name.
-                exports.append(Export(text, version, not index & _HIDDEN))
-        return tuple(imports), tuple(exports)
+            weak, undefined = binding == _STB_WEAK, section == _SHN_UNDEF
+            yield DynamicSymbol(number, self.string(name), index, weak, undefined)
 
     def _version_indices(self, count: int) -> tuple[int, ...]:
         address = self._first("DT_VERSYM")
