@@ -7,11 +7,8 @@ install half a toolchain.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 import re
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,17 +16,11 @@ from typing import Any
 
 from xtool.artifacts import Artifact
 from xtool.errors import CatalogError, UsageError
+from xtool.records import MEND, check_fields, digest_of, load, read_artifact, texts
+from xtool.sysroots import Distribution, SysrootLock, Sysroots, read_sysroot_lock, read_sysroots
 from xtool.targets import ElfIdentity, Host, Target, parse_glibc
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-
-SCHEMA = 1
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_MEND = "reinstall xtool, or mend what XTOOL_TOOLCHAINS_DIR names"
+_WEB = re.compile(r"https?://[^/\s]+/(?:\S*/)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +44,18 @@ class Archive:
 
     Args:
         name: `debian`.
-        kind: which protocol it speaks; `debian` is the only one so far.
-        snapshot: URL of the archive as it was at `{timestamp}`, asked for files that have left the mirrors.
-        suites: its suites by name.
+        kind: which protocol it speaks: `debian` (signed suites) or `rpm` (`repodata/` in every repository).
+        snapshot: URL of the archive as it was at `{timestamp}`, asked for files that have left the mirrors;
+            empty for `rpm`.
+        suites: its suites by name; none for `rpm`.
+        bases: for `rpm`, URLs that paths are appended to, asked in this order.
     """
 
     name: str
     kind: str
     snapshot: str
     suites: Mapping[str, Suite]
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +159,7 @@ class Catalog:
         found = (_read_target(path) for path in sorted((self.root / "targets").glob("*.toml")))
         targets = {target.name: target for target in found}
         if not targets:
-            raise CatalogError(f"no targets in {self.root}", hint=_MEND)
+            raise CatalogError(f"no targets in {self.root}", hint=MEND)
         return targets
 
     def target(self, name: str) -> Target:
@@ -191,39 +185,69 @@ class Catalog:
     def archives(self) -> Mapping[str, Archive]:
         """All archives by name."""
         path = self.root / "sources.toml"
-        document = _load(path)
-        _fields(document, path, required={"schema", "archive", "portable_python"})
-        archives = {}
-        for name, entry in document["archive"].items():
-            _fields(entry, path, required={"kind", "snapshot", "suite"}, where=f"archive.{name}")
-            suites = {}
-            for suite, keys in entry["suite"].items():
-                _fields(keys, path, required={"keyring", "fingerprints"}, where=f"suite.{suite}")
-                suites[suite] = Suite(suite, keys["keyring"], tuple(keys["fingerprints"]))
-            archives[name] = Archive(name, entry["kind"], entry["snapshot"], suites)
-        return archives
+        document = load(path)
+        check_fields(document, path, required={"schema", "archive", "portable_python"})
+        return {name: _read_archive(name, entry, path) for name, entry in document["archive"].items()}
+
+    @cached_property
+    def sysroots(self) -> Sysroots:
+        """The distributions that a sysroot can be taken from, and what `auto` tries.
+
+        A distribution may be declared for targets that this catalog does not have.
+
+        Raises:
+            CatalogError: a record is malformed.
+        """
+        return read_sysroots(self.root / "sysroots.toml", self.archives)
+
+    def sysroot_lock_path(self, distribution: Distribution) -> Path:
+        """Where the lock for a distribution's sysroot lies, whether it exists or not."""
+        return self.root / "locks" / "sysroots" / f"{distribution.name}-{distribution.target}.toml"
+
+    def sysroot_lock(self, distribution: Distribution) -> SysrootLock:
+        """The lock for a distribution's sysroot.
+
+        Raises:
+            CatalogError: there is none, or it is malformed.
+        """
+        path = self.sysroot_lock_path(distribution)
+        if not path.is_file():
+            raise CatalogError(
+                f"there is no lock for sysroot {distribution.name} of target {distribution.target}",
+                hint="`xtool lock --update --sysroot "
+                f"{distribution.name} {distribution.target}` makes one from its repositories",
+                code="no-lock",
+            )
+        return read_sysroot_lock(path, self._unsized)
+
+    @property
+    def _unsized(self) -> frozenset[str]:
+        """Archives whose files may be pinned by hash alone."""
+        return frozenset(archive.name for archive in self.archives.values() if archive.kind == "rpm")
 
     @cached_property
     def portable_python_mirror(self) -> str:
         """Where uv gets portable CPython builds when nothing else is configured."""
         path = self.root / "sources.toml"
-        document = _load(path)
-        _fields(document.get("portable_python"), path, required={"mirror"}, where="portable_python")
+        document = load(path)
+        check_fields(document.get("portable_python"), path, required={"mirror"}, where="portable_python")
         return str(document["portable_python"]["mirror"])
 
     def declarations(self, host: Host, target: Target) -> Mapping[str, Declaration]:
         """The declared components for a host and a target, by name."""
         path = self.root / "components.toml"
-        document = _load(path)
-        _fields(document, path, required={"schema", "component"})
+        document = load(path)
+        check_fields(document, path, required={"schema", "component"})
         # Debian's source-package spelling of a triplet has no underscore: x86-64-linux-gnu.
         values = {"gnu": target.triplet.replace("_", "-"), "debian": target.debian, "host": host.debian}
         found = {}
         for entry in document["component"]:
-            _fields(entry, path, required={"name", "title", "version", "packages"}, optional={"optional"})
+            check_fields(
+                entry, path, required={"name", "title", "version", "packages"}, optional={"optional"}
+            )
             packages = []
             for block in entry["packages"]:
-                _fields(block, path, required={"suite", "arch", "names"}, where=entry["name"])
+                check_fields(block, path, required={"suite", "arch", "names"}, where=entry["name"])
                 names = tuple(name.format_map(values) for name in block["names"])
                 packages.append(PackageSet(block["suite"], block["arch"].format_map(values), names))
             found[entry["name"]] = Declaration(
@@ -237,7 +261,7 @@ class Catalog:
             [d.name, d.version, [[p.suite, p.arch, list(p.names)] for p in d.packages]]
             for d in self.declarations(host, target).values()
         ]
-        return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+        return digest_of(declared)
 
     def lock_path(self, host: Host, target: Target) -> Path:
         """Where the lock for a host and a target lies, whether it exists or not."""
@@ -265,90 +289,57 @@ def default_root() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "toolchains"
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CatalogError(f"cannot read {path}: {error.strerror}", hint=_MEND) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path} is not valid TOML", facts=[str(error)], hint=_MEND) from error
-    if document.get("schema") != SCHEMA:
-        raise CatalogError(
-            f"{path} has schema {document.get('schema')!r}; this xtool reads schema {SCHEMA}",
-            hint="use the xtool that the file was made for",
-        )
-    return document
-
-
-def _fields(
-    entry: Any,
-    path: Path,
-    *,
-    required: Iterable[str],
-    optional: Iterable[str] = (),
-    where: str = "",
-) -> None:
-    """Refuse an entry that lacks a field or has one that nobody reads."""
-    at = f"{path}: {where}" if where else str(path)
-    if not isinstance(entry, dict):
-        raise CatalogError(f"{at}: expected a table", hint=_MEND)
-    missing = set(required) - entry.keys()
-    unknown = entry.keys() - set(required) - set(optional)
-    if missing:
-        raise CatalogError(f"{at}: missing {', '.join(sorted(missing))}", hint=_MEND)
-    if unknown:
-        raise CatalogError(f"{at}: unknown {', '.join(sorted(unknown))}", hint=_MEND)
+def _read_archive(name: str, entry: Any, path: Path) -> Archive:
+    where = f"archive.{name}"
+    kind = entry.get("kind") if isinstance(entry, dict) else None
+    if kind == "rpm":
+        check_fields(entry, path, required={"kind", "bases"}, where=where)
+        bases = texts(entry, "bases", path, where)
+        if not bases or not all(map(_WEB.fullmatch, bases)):
+            raise CatalogError(f"{path}: {where}: bases must be URLs that end with a slash", hint=MEND)
+        return Archive(name, kind, "", {}, bases)
+    check_fields(entry, path, required={"kind", "snapshot", "suite"}, where=where)
+    if kind != "debian":
+        raise CatalogError(f"{path}: {where}: kind must be debian or rpm, not {kind!r}", hint=MEND)
+    suites = {}
+    for suite, keys in entry["suite"].items():
+        check_fields(keys, path, required={"keyring", "fingerprints"}, where=f"suite.{suite}")
+        suites[suite] = Suite(suite, keys["keyring"], tuple(keys["fingerprints"]))
+    return Archive(name, kind, entry["snapshot"], suites)
 
 
 def _read_target(path: Path) -> Target:
-    document = _load(path)
+    document = load(path)
     fields = set(Target.__dataclass_fields__)
-    _fields(document, path, required=fields | {"schema"})
+    check_fields(document, path, required=fields | {"schema"})
     elf = document.pop("elf")
-    _fields(elf, path, required=set(ElfIdentity.__dataclass_fields__), where="elf")
+    check_fields(elf, path, required=set(ElfIdentity.__dataclass_fields__), where="elf")
     document.pop("schema")
     try:
         document["lowest_glibc"] = parse_glibc(document["lowest_glibc"])
     except ValueError as error:
-        raise CatalogError(f"{path}: {error}", hint=_MEND) from error
+        raise CatalogError(f"{path}: {error}", hint=MEND) from error
     document["cflags"] = tuple(document["cflags"])
     document["ldflags"] = tuple(document["ldflags"])
     return Target(**document, elf=ElfIdentity(**elf))
 
 
 def _read_lock(path: Path) -> Lock:
-    document = _load(path)
-    _fields(document, path, required={"schema", "host", "target", "declaration", "suite", "component"})
+    document = load(path)
+    check_fields(document, path, required={"schema", "host", "target", "declaration", "suite", "component"})
     evidence = {}
     for entry in document["suite"]:
-        _fields(entry, path, required=set(SuiteEvidence.__dataclass_fields__), where="suite")
+        check_fields(entry, path, required=set(SuiteEvidence.__dataclass_fields__), where="suite")
         evidence[entry["suite"]] = SuiteEvidence(**entry)
     components = {}
     for entry in document["component"]:
-        _fields(entry, path, required={"name", "artifact"}, where="component")
-        components[entry["name"]] = tuple(_read_artifact(item, path) for item in entry["artifact"])
+        check_fields(entry, path, required={"name", "artifact"}, where="component")
+        components[entry["name"]] = tuple(read_artifact(item, path) for item in entry["artifact"])
     return Lock(
         host=document["host"],
         target=document["target"],
         declaration=document["declaration"],
         evidence=evidence,
         components=components,
-        digest=hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest(),
+        digest=digest_of(document),
     )
-
-
-def _read_artifact(entry: Any, path: Path) -> Artifact:
-    _fields(entry, path, required=set(Artifact.__dataclass_fields__), where="artifact")
-    where = f"{path}: {entry['name']}"
-    for field in ("name", "version", "arch", "archive", "suite", "path"):
-        if not isinstance(entry[field], str):
-            raise CatalogError(f"{where}: {field} is not text", hint=_MEND)
-    if not (isinstance(entry["sha256"], str) and _SHA256.fullmatch(entry["sha256"])):
-        raise CatalogError(f"{where}: sha256 is not 64 lower-case hex digits", hint=_MEND)
-    for field in ("size", "unpacked_size"):
-        if not isinstance(entry[field], int) or isinstance(entry[field], bool) or entry[field] <= 0:
-            raise CatalogError(f"{where}: {field} is not a positive number of bytes", hint=_MEND)
-    parts = Path(entry["path"]).parts
-    if not parts or entry["path"].startswith("/") or ".." in parts or "\0" in entry["path"]:
-        raise CatalogError(f"{where}: path must lie below the archive's base", hint=_MEND)
-    return Artifact(**entry)

@@ -6,11 +6,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from xtool.artifacts import Artifact
-from xtool.catalog import SCHEMA, SuiteEvidence
+from xtool.catalog import SuiteEvidence
+from xtool.records import SCHEMA
+from xtool.sysroots import Distribution, RepositoryEvidence, declaration_digest
 
 _HEADER = """\
 # Made by scripts/update_locks.py from components.toml through the signed chain: InRelease, Packages, package.
 # unpacked_size is the exact size of each package's decompressed data.tar.
+"""
+
+_SYSROOT_HEADER = """\
+# Made by `xtool lock --update` from sysroots.toml: repomd.xml, primary, package. Where packages_fingerprint
+# names a key, every package's signature was checked. unpacked_size is the exact size of each cpio archive.
 """
 
 
@@ -32,6 +39,28 @@ def render(
         lines += ["", "[[component]]", f"name = {_text(name)}"]
         for artifact in sorted(artifacts, key=lambda item: (item.name, item.arch)):
             lines += ["", "[[component.artifact]]", *_fields(artifact, Artifact.__dataclass_fields__)]
+    return "\n".join(lines) + "\n"
+
+
+def render_sysroot(
+    distribution: Distribution,
+    evidence: Iterable[RepositoryEvidence],
+    artifacts: Iterable[Artifact],
+    *,
+    header: str = _SYSROOT_HEADER,
+) -> str:
+    """Write a sysroot's lock as TOML: repositories sorted by path, artifacts by name."""
+    lines = [header, f"schema = {SCHEMA}"]
+    for key, value in (
+        ("sysroot", distribution.name),
+        ("target", distribution.target),
+        ("declaration", declaration_digest(distribution)),
+    ):
+        lines.append(f"{key} = {_text(value)}")
+    for one in sorted(evidence, key=lambda entry: entry.repository):
+        lines += ["", "[[repository]]", *_fields(one, RepositoryEvidence.__dataclass_fields__)]
+    for artifact in sorted(artifacts, key=lambda item: (item.name, item.arch)):
+        lines += ["", "[[artifact]]", *_fields(artifact, Artifact.__dataclass_fields__)]
     return "\n".join(lines) + "\n"
 
 
