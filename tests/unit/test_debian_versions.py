@@ -48,6 +48,12 @@ def test_equal(one: str, other: str) -> None:
     assert hash(DebianVersion(one)) == hash(DebianVersion(other))
 
 
+def test_a_part_that_ends_early_goes_on_as_empty_text_and_the_number_0() -> None:
+    assert DebianVersion("1-0~") < DebianVersion("1")
+    assert not DebianVersion("1") < DebianVersion("1-0~")
+    assert DebianVersion("1") < DebianVersion("1-0a")
+
+
 @pytest.mark.parametrize("text", ["", "a:1", ":1", "1:"])
 def test_not_a_version(text: str) -> None:
     with pytest.raises(ValueError, match="not a Debian version"):

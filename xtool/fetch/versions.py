@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import total_ordering
+from itertools import zip_longest
+
+_END = ((0,), 0)
+"""What the end of a part counts as, however often it is looked at: an empty text and the number 0."""
 
 _PIECE = re.compile(r"([^0-9]*)([0-9]*)")
 
@@ -37,7 +41,13 @@ class DebianVersion:
         return isinstance(other, DebianVersion) and self._key == other._key
 
     def __lt__(self, other: DebianVersion) -> bool:
-        return self._key < other._key
+        if self._key[0] != other._key[0]:
+            return self._key[0] < other._key[0]
+        for one, another in zip(self._key[1:], other._key[1:], strict=True):
+            for piece, against in zip_longest(one, another, fillvalue=_END):
+                if piece != against:
+                    return piece < against
+        return False
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -53,9 +63,9 @@ def _part_key(text: str) -> tuple[tuple[tuple[int, ...], int], ...]:
     end of the whole part counts as an empty text and the number 0, as in dpkg's `verrevcmp`.
     """
     pieces = [((*map(_weight, word), 0), int(number or "0")) for word, number in _PIECE.findall(text)]
-    while pieces and pieces[-1] == ((0,), 0):
+    while pieces and pieces[-1] == _END:
         pieces.pop()
-    return (*pieces, ((0,), 0))
+    return tuple(pieces)
 
 
 def _weight(character: str) -> int:
