@@ -29,10 +29,10 @@ LARGEST_CAP = 256 << 20
 
 HEADER = """\
 # Made by scripts/import_sysroot_pins.py from pins by URL and sha256. size = 0 means that only the hash is
-# known: the size is learnt when the file is fetched. unpacked_size is a cap that was set, not a measured size.
+# known: the size is learnt when the file is fetched. unpacked_size is a cap that was set, not measured.
 """
 
-# The one folder of each release has several names on the vault; a lock has the one that sysroots.toml declares.
+# The folder of a release has several names on the vault; a lock has the one that sysroots.toml declares.
 SAME_FOLDER = {"centos/7.9.2009/": "7.9.2009/", "altarch/7/": "altarch/7.9.2009/"}
 
 _FILE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+-[^-]+)\.(?P<arch>[^.]+)\.rpm")

@@ -113,6 +113,6 @@ def test_a_read_only_installation_works(cli, tmp_path: Path) -> None:
     lock = cli("lock", "no-such-target", env=env)
     assert lock.code == 2
     (package / "_toolchains/locks").chmod(0o755)
-    for path in (package / "_toolchains/locks").glob("*"):
+    for path in (package / "_toolchains/locks").glob("*.toml"):
         path.unlink()
     assert "there is no lock for target ppc64le" in cli("setup", "ppc64le", env=env).stderr
