@@ -44,11 +44,13 @@ class Sysroot:
         path: the folder to give as `--sysroot`.
         glibc: the floor: the newest glibc whose symbols link.
         kind: `derived`, or the distribution it was taken from.
+        why: why this kind was taken, for users.
     """
 
     path: Path
     glibc: Glibc
     kind: str
+    why: str = ""
 
     @property
     def exports(self) -> Path:

@@ -26,6 +26,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 DERIVED = "derived"
 """The kind that is computed from the locked Debian glibc at any floor."""
 
+DEBIAN = "debian"
+"""The locked Debian glibc as it is; its version is the only floor it gives."""
+
 AUTO = "auto"
 """What stands for the declared order."""
 
@@ -143,7 +146,7 @@ class Sysroots:
     @property
     def names(self) -> tuple[str, ...]:
         """Everything that `--sysroot` accepts."""
-        return (AUTO, DERIVED, *sorted(self.distributions))
+        return (AUTO, DERIVED, DEBIAN, *sorted(self.distributions))
 
     def rule(self, target: str, floor: Glibc) -> Order | None:
         """The order that is declared for a target and a floor."""
@@ -165,7 +168,7 @@ def read_sysroots(path: Path, archives: Mapping[str, Archive]) -> Sysroots:
     for entry in document["distribution"]:
         found = _read_distribution(entry, path, archives)
         name = next(iter(found.values())).name
-        if name in distributions or name in (AUTO, DERIVED):
+        if name in distributions or name in (AUTO, DERIVED, DEBIAN):
             raise CatalogError(f"{path}: distribution {name} is declared twice", hint=MEND)
         distributions[name] = found
     orders = [_read_order(entry, path, distributions) for entry in document.get("order", [])]
@@ -252,7 +255,7 @@ def _read_order(entry: Any, path: Path, distributions: Mapping[str, Mapping[str,
     targets, floors, sysroots = (
         texts(entry, key, path, "order") for key in ("targets", "floors", "sysroots")
     )
-    unknown = [name for name in sysroots if name != DERIVED and name not in distributions]
+    unknown = [name for name in sysroots if name not in (DERIVED, DEBIAN, *distributions)]
     if unknown or not targets or not sysroots or not isinstance(entry["why"], str):
         what = f"there is no sysroot `{unknown[0]}`" if unknown else "targets, sysroots and why must be given"
         raise CatalogError(f"{path}: order: {what}", hint=MEND)
