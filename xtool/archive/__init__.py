@@ -1,18 +1,20 @@
-"""Unpacking verified archives: one strict reader, one safe writer, bounded in every direction.
+"""Unpacking verified archives: one strict reader a format, one safe writer, bounded in every direction.
 
-`docs/decisions/0002-own-tar-reader.md` says why this is not tarfile.
+`docs/decisions/0002-own-tar-reader.md` says why this is not tarfile, and `0009-own-rpm-reader.md` why it is no
+library for RPM packages.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
 from xtool import locking
-from xtool.archive import ar, streams
+from xtool.archive import ar, rpm, streams
+from xtool.archive.cpio import CpioReader
 from xtool.archive.tar import TarReader
 from xtool.archive.tree import MTIME, Tree, clean_name
 from xtool.artifacts import VerifiedFile
@@ -42,7 +44,7 @@ def unpack(
     brought: shared folders are fine, a file with other bytes under the same name is not.
 
     Args:
-        file: a .deb or a .tar, .tar.gz, .tar.xz or .tar.zst.
+        file: a .deb, a .rpm, or a .tar, .tar.gz, .tar.xz or .tar.zst.
         into: the folder; made when missing.
         only: told each member's name, without leading `./`; whether it is wanted.
         stop_after: names after which nothing else is wanted; the rest of the archive is not read.
@@ -106,7 +108,7 @@ def _unpack_into(
         chunks = streams.decompressed(fd, offset, size, compression, cap=cap, label=label, jobs=jobs)
         # Closed before the descriptor is: its threads read from it.
         with closing(chunks):
-            reader = TarReader(chunks, label, limit=MEMBER_LIMIT)
+            reader = _reader(chunks, label, only)
             for member in reader.members():
                 name = clean_name(member.name, label)
                 if only is None or only(name):
@@ -125,8 +127,17 @@ def _unpack_into(
     return names
 
 
+def _reader(chunks: Iterator[bytes], label: str, only: Wanted | None) -> TarReader | CpioReader:
+    if label.endswith(".rpm"):
+        return CpioReader(chunks, label, limit=MEMBER_LIMIT, wanted=only)
+    return TarReader(chunks, label, limit=MEMBER_LIMIT)
+
+
 def _locate(fd: int, label: str) -> tuple[int, int, str]:
-    """Offset, size and compression of the tar stream of an archive."""
+    """Offset, size and compression of the tar or cpio stream of an archive."""
+    if label.endswith(".rpm"):
+        package = rpm.read_rpm(fd, label)
+        return package.payload.offset, package.payload.size, package.compression
     if label.endswith(".deb"):
         data = ar.find_data(fd, label)
         return data.offset, data.size, data.name.removeprefix("data.tar")

@@ -2,8 +2,8 @@
 
 Format: rpm's own manual, "RPM Package Header format": 16 bytes of introduction, 16 bytes of index an entry,
 then the data; all numbers big-endian. Like rpm 4.14 and newer this reader wants the data in the order of the
-entries and without overlaps, and, of a header that is signed, a region that is the whole header: what is signed
-is all there is.
+entries and without overlaps, and, of a header that is signed, a region that is the whole header: what is
+signed is all there is.
 """
 
 from __future__ import annotations

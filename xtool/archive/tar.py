@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
+from xtool.archive.chunks import Chunks
 from xtool.errors import ArchiveError
 
 BLOCK = 512
@@ -82,13 +83,9 @@ class TarReader:
     """
 
     def __init__(self, chunks: Iterator[bytes], label: str, *, limit: int) -> None:
-        self._chunks = chunks
+        self._chunks = Chunks(chunks, label)
         self._label = label
         self._limit = limit
-        self._buffer = b""
-        self._at = 0
-        self._left = 0
-        self._pad = 0
 
     def members(self) -> Iterator[Member]:
         """Yield every member.
@@ -99,7 +96,7 @@ class TarReader:
         count = 0
         extension = _Extension()
         while True:
-            header = self._take(BLOCK)
+            header = self._chunks.take(BLOCK)
             if header == _ZERO:
                 if extension != _Extension():
                     raise self._error("an extended header belongs to no member")
@@ -114,22 +111,13 @@ class TarReader:
                 continue
             member = self._member(header, extension)
             extension = _Extension()
-            self._left, self._pad = member.size, -member.size % BLOCK
+            self._chunks.left = member.size
             yield member
-            self._skip(self._left + self._pad)
+            self._chunks.skip(self._chunks.left + -member.size % BLOCK)
 
     def payload(self) -> Iterator[memoryview]:
         """Yield the bytes of the present file; what is not read is passed over."""
-        while self._left:
-            available = len(self._buffer) - self._at
-            if not available:
-                self._fill()
-                continue
-            step = min(self._left, available)
-            piece = memoryview(self._buffer)[self._at : self._at + step]
-            self._at += step
-            self._left -= step
-            yield piece
+        return self._chunks.payload()
 
     def _extend(self, extension: _Extension, header: bytes) -> None:
         """Take what a header says about the member that follows."""
@@ -196,8 +184,8 @@ class TarReader:
         size = self._octal(header[124:136], "size")
         if not 1 <= size <= _LONGEST_NAME + 1:
             raise self._error(f"a long name of {size} bytes")
-        data = self._take(size)
-        self._skip(-size % BLOCK)
+        data = self._chunks.take(size)
+        self._chunks.skip(-size % BLOCK)
         if not data.endswith(b"\0"):
             raise self._error("a long name without an end")
         return self._decode(data[:-1])
@@ -207,8 +195,8 @@ class TarReader:
         size = self._octal(header[124:136], "size")
         if size > _LONGEST_PAX:
             raise self._error(f"an extended header of {size} bytes")
-        data = self._take(size)
-        self._skip(-size % BLOCK)
+        data = self._chunks.take(size)
+        self._chunks.skip(-size % BLOCK)
         records: dict[str, str] = {}
         at = 0
         while at < len(data):
@@ -262,49 +250,9 @@ class TarReader:
 
     def _finish(self) -> None:
         """After the first zero block: nothing but zeros to the end."""
-        if self._take(BLOCK) != _ZERO:
+        if self._chunks.take(BLOCK) != _ZERO:
             raise self._error("a single zero block inside the archive")
-        rest = self._buffer[self._at :]
-        while True:
-            if rest.strip(b"\0"):
-                raise self._error("there are bytes after the end of the archive")
-            following = next(self._chunks, None)
-            if following is None:
-                return
-            rest = following
-
-    def _take(self, size: int) -> bytes:
-        if len(self._buffer) - self._at >= size:
-            at = self._at
-            self._at += size
-            return self._buffer[at : self._at]
-        parts = [self._buffer[self._at :]]
-        have = len(parts[0])
-        while have < size:
-            self._fill()
-            parts.append(self._buffer)
-            have += len(self._buffer)
-        joined = b"".join(parts)
-        self._buffer = joined[size:]
-        self._at = 0
-        return joined[:size]
-
-    def _skip(self, size: int) -> None:
-        while size:
-            available = len(self._buffer) - self._at
-            if not available:
-                self._fill()
-                continue
-            step = min(size, available)
-            self._at += step
-            size -= step
-
-    def _fill(self) -> None:
-        chunk = next(self._chunks, None)
-        if chunk is None:
-            raise self._error("the archive is cut short")
-        self._buffer = chunk
-        self._at = 0
+        self._chunks.finish()
 
     def _error(
         self, message: str, *, facts: list[str] | None = None, code: str | None = None

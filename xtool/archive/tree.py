@@ -251,6 +251,10 @@ class Tree:
 
     def _add_hard_link(self, path: str, member: Member, origin: str) -> None:
         source = clean_name(member.target, origin)
+        above, _, last = source.rpartition("/")
+        if above and not self._is_folder(above):
+            above = self._resolve(above, f"{origin}: hard link `{path}`")
+            source = f"{above}/{last}" if above else last
         node = self._nodes.get(source)
         if node is None or node.kind is not Kind.FILE or node.origin != origin:
             raise ArchiveError(
