@@ -22,6 +22,7 @@ from xtool.kit import Toolchain
 from xtool.recipes import Assembly, Recipe
 from xtool.targets import Glibc, Host, Target
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
+from xtool.toolchain.unsigned import unsign
 
 REVISION = 3
 FACTS_FILE = "share/xtool/toolchain.json"
@@ -260,7 +261,13 @@ def _mend_headers(bits: Path) -> None:
 
 
 def _mend_archives(gcc_lib: Path, target: Target) -> None:
-    """Rename undefined symbols in string tables in place; the new names are shorter."""
+    """Make the runtime archives fit for the oldest floor, each in place.
+
+    Undefined symbols are renamed in string tables; the new names are shorter.
+    """
+    if target.elf.machine == "EM_AARCH64":
+        for path in sorted(gcc_lib.glob("*.a")):
+            unsign(path)
     for name, (old, new) in _RENAMED.get(target.name, {}).items():
         path = gcc_lib / name
         data = path.read_bytes()
