@@ -31,12 +31,12 @@ def render(
 ) -> str:
     """Write a lock as TOML: suites sorted, components in the order given, artifacts sorted by name."""
     lines = [_HEADER, f"schema = {SCHEMA}"]
-    lines += [f"{key} = {_text(value)}" for key, value in (("host", host), ("target", target))]
-    lines.append(f"declaration = {_text(declaration)}")
+    lines += [f"{key} = {toml_text(value)}" for key, value in (("host", host), ("target", target))]
+    lines.append(f"declaration = {toml_text(declaration)}")
     for suite in sorted(evidence, key=lambda entry: entry.suite):
         lines += ["", "[[suite]]", *_fields(suite, SuiteEvidence.__dataclass_fields__)]
     for name, artifacts in components.items():
-        lines += ["", "[[component]]", f"name = {_text(name)}"]
+        lines += ["", "[[component]]", f"name = {toml_text(name)}"]
         for artifact in sorted(artifacts, key=lambda item: (item.name, item.arch)):
             lines += ["", "[[component.artifact]]", *_fields(artifact, Artifact.__dataclass_fields__)]
     return "\n".join(lines) + "\n"
@@ -56,7 +56,7 @@ def render_sysroot(
         ("target", distribution.target),
         ("declaration", declaration_digest(distribution)),
     ):
-        lines.append(f"{key} = {_text(value)}")
+        lines.append(f"{key} = {toml_text(value)}")
     for one in sorted(evidence, key=lambda entry: entry.repository):
         lines += ["", "[[repository]]", *_fields(one, RepositoryEvidence.__dataclass_fields__)]
     for artifact in sorted(artifacts, key=lambda item: (item.name, item.arch)):
@@ -66,9 +66,10 @@ def render_sysroot(
 
 def _fields(record: object, names: Iterable[str]) -> list[str]:
     values = [(name, getattr(record, name)) for name in names]
-    return [f"{name} = {_text(value) if isinstance(value, str) else value}" for name, value in values]
+    return [f"{name} = {toml_text(value) if isinstance(value, str) else value}" for name, value in values]
 
 
-def _text(value: str) -> str:
+def toml_text(value: str) -> str:
+    """A text as TOML writes it."""
     # JSON's strings are TOML basic strings as long as nothing outside the basic plane is escaped.
     return json.dumps(value, ensure_ascii=False)

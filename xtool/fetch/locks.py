@@ -48,7 +48,7 @@ def resolve(ctx: Context, catalog: Catalog, host: Host, target: Target) -> str:
     }
     suites = sorted({block.suite for d in declarations.values() for block in d.packages})
     evidence = {suite: chain.evidence(suite) for suite in suites}
-    sizes = _measure(ctx, catalog, [a for items in components.values() for a in items], evidence)
+    sizes = measure(ctx, catalog, [a for items in components.values() for a in items], evidence)
     return render(
         host=host.name,
         target=target.name,
@@ -89,10 +89,10 @@ def _block(
         yield artifact_of(package, archive, block.suite, _UNKNOWN)
 
 
-def _measure(
+def measure(
     ctx: Context, catalog: Catalog, artifacts: Iterable[Artifact], evidence: Mapping[str, SuiteEvidence]
 ) -> dict[str, int]:
-    """Bytes that each file unpacks to, by sha256."""
+    """Download files and say how many bytes each unpacks to, by sha256."""
     wanted = list({artifact.sha256: artifact for artifact in artifacts}.values())
     total = sum(artifact.size for artifact in wanted)
     with ctx.log.progress(f"Downloading {len(wanted)} packages", total) as progress:
