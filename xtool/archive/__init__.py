@@ -1,7 +1,7 @@
 """Unpacking verified archives: one strict reader a format, one safe writer, bounded in every direction.
 
-`docs/decisions/0002-own-tar-reader.md` says why this is not tarfile, and `0009-own-rpm-reader.md` why it is no
-library for RPM packages.
+`docs/decisions/0002-own-tar-reader.md` says why this is not tarfile, and `0009-own-rpm-reader.md` why it is
+no library for RPM packages.
 """
 
 from __future__ import annotations
