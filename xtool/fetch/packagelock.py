@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 _HEADER = """\
 # Made by xtool: the packages that `--sysroot-package` adds to sysroots, with all that they need, through
-# the signed chain: InRelease, Packages, package. unpacked_size is the exact size of each package's decompressed data.tar.
+# the signed chain: InRelease, Packages, package. unpacked_size is the size of the decompressed data.tar.
 """
 _EVIDENCE = ("date", "fingerprint", "snapshot")
 
@@ -95,7 +95,7 @@ def write_pins(path: Path, pins: Pins) -> None:
     except OSError as error:
         raise StoreError(
             f"cannot write {path}: {error.strerror}",
-            hint="name another file with `--sysroot-lock`, or a folder that you can write with XTOOL_CACHE_DIR",
+            hint="name a file with `--sysroot-lock`, or a folder with XTOOL_CACHE_DIR, that you can write",
         ) from error
 
 

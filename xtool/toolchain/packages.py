@@ -1,0 +1,275 @@
+"""A sysroot with more than the C library: the base sysroot, and of each package what builds read.
+
+Package files keep the paths that their pkg-config files name (`/usr/lib/powerpc64le-linux-gnu`), which GCC
+and the linker search as well. Nothing of a package takes the place of a file of the base sysroot, and shared
+libraries are lowered to its floor (`xtool.toolchain.lower`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from xtool.catalog import Catalog, SuiteEvidence
+from xtool.errors import UsageError
+from xtool.fetch.packagelock import Pins, Wanted, read_pins, write_pins
+from xtool.manifest import OWN
+from xtool.recipes import Assembly, Recipe
+from xtool.records import digest_of
+from xtool.sysrootrules import Rules, read_rules
+
+if TYPE_CHECKING:
+    from xtool.context import Context
+    from xtool.targets import Target
+
+REVISION = 1
+RECORD = "share/xtool/packages.json"
+"""What packages a sysroot has, in its component."""
+
+_SCHEMA = 1
+_SHARED = re.compile(r"lib[^/]*\.so(\.[0-9A-Za-z.]+)?")
+_ROOTS = ("usr/", "lib/", "lib64/")
+_LINKABLE = (".a", ".o", ".pc", ".h", ".hpp", ".cmake", ".mod")
+_ELF = b"\x7fELF"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which record of packages counts.
+
+    Args:
+        file: the file that the user keeps (`--sysroot-lock`), or None for the cache's own.
+        fixed: the option that forbids making a new one (`--locked`, `--frozen`), or empty.
+    """
+
+    file: Path | None = None
+    fixed: str = ""
+
+
+def pin(
+    ctx: Context, catalog: Catalog, wanted: Wanted, where: Where, *, seen: SuiteEvidence | None = None
+) -> Pins:
+    """The exact packages that a request comes to: those that are recorded, or else resolved and recorded.
+
+    Args:
+        ctx: settings, log, environment.
+        catalog: the archives, and the keys that may sign.
+        wanted: the request.
+        where: which record counts.
+        seen: the newest state of the suite that is known; an older one is refused.
+
+    Raises:
+        UsageError: a package does not exist, two exclude each other, or a new record is forbidden.
+        IntegrityError: a signature or a hash does not hold.
+        NetworkError: something cannot be fetched.
+    """
+    from xtool.fetch.packagelock import resolve
+
+    rules = read_rules(catalog.root)
+    path = where.file or _state(ctx, wanted, rules)
+    found = read_pins(path, wanted)
+    if found is not None:
+        return found
+    if where.fixed:
+        named = f"{path} has no packages" if where.file else "no packages are recorded"
+        raise UsageError(
+            f"{named} for {', '.join(wanted.names)} ({wanted.target}, {wanted.suite}), and `{where.fixed}` "
+            "forbids to resolve them",
+            hint=f"run it once without `{where.fixed}`"
+            + ("" if where.file else " and with `--sysroot-lock FILE`, and keep the file"),
+            code="sysroot-lock",
+        )
+    made = resolve(ctx, catalog, wanted, rules, seen)
+    write_pins(path, made)
+    total = sum(artifact.size for artifact in made.artifacts)
+    ctx.log.info(
+        f"{len(made.artifacts)} packages for {', '.join(wanted.names)} ({total / 1e6:.1f} MB): {path}"
+    )
+    return made
+
+
+def wanted(target: Target, *, archive: str, suite: str, arch: str, names: Collection[str]) -> Wanted:
+    """A request, in the one form in which it is recorded."""
+    return Wanted(target.name, archive, suite, arch, tuple(sorted(set(names))))
+
+
+def forget(ctx: Context, catalog: Catalog, wanted: Wanted) -> None:
+    """Drop what the cache has recorded for a request, so that it is resolved anew."""
+    _state(ctx, wanted, read_rules(catalog.root)).unlink(missing_ok=True)
+
+
+def packages_recipe(target: Target, pins: Pins, base: Recipe) -> Recipe:
+    """The recipe of a sysroot with packages.
+
+    Args:
+        target: the target.
+        pins: the packages.
+        base: the sysroot that they are added to.
+    """
+    return Recipe(
+        name=f"{base.name}-with-{pins.digest[:8]}",
+        title=f"{base.title} with {', '.join(pins.wanted.names)}",
+        revision=REVISION,
+        artifacts=pins.artifacts,
+        assemble=partial(_assemble, target=target, pins=pins, base=base.name),
+        parameters={
+            "target": target.name,
+            "names": " ".join(pins.wanted.names),
+            "suite": pins.wanted.suite,
+            "needed_by": digest_of(dict(pins.needed_by)),
+        },
+        needs=(base,),
+    )
+
+
+def installed_packages(sysroot: Path) -> list[dict[str, Any]]:
+    """What a sysroot has beside the C library: for each package its name, version, files and so on.
+
+    Args:
+        sysroot: the sysroot's folder, of any kind.
+    """
+    try:
+        document = json.loads((sysroot / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    packages: list[dict[str, Any]] = document["packages"]
+    return packages
+
+
+def _state(ctx: Context, wanted: Wanted, rules: Rules) -> Path:
+    key = [wanted.target, wanted.archive, wanted.suite, wanted.arch, list(wanted.names), rules.digest]
+    return ctx.settings.cache_dir / "v1" / "state" / f"packages-{digest_of(key)[:16]}.toml"
+
+
+def _assemble(job: Assembly, *, target: Target, pins: Pins, base: str) -> None:
+    from xtool.archive import unpack
+
+    raw = job.scratch / "raw"
+    raw.mkdir()
+    brought = {
+        name: unpack(file, raw, only=wanted_member, absolute_links="rewrite")
+        for name, file in job.files.items()
+    }
+    root = job.needs[base]
+    own = _copy_base(root, job.staging)
+    kept_out = _merge(raw, job.staging, own, target.triplet)
+    lowered = _lower(job.staging, root)
+    records = [
+        {
+            "name": artifact.name,
+            "version": artifact.version,
+            "arch": artifact.arch,
+            "needed_by": pins.needed_by.get(artifact.name, ""),
+            "files": sorted(name for name in brought[artifact.name] if name not in kept_out),
+            "lowered": {n: lowered[n] for n in brought[artifact.name] if n in lowered},
+        }
+        for artifact in pins.artifacts
+    ]
+    document = {
+        "schema": _SCHEMA,
+        "suite": pins.wanted.suite,
+        "requested": list(pins.wanted.names),
+        "packages": records,
+        "left_to_the_base": sorted(kept_out),
+    }
+    (job.staging / RECORD).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def wanted_member(name: str) -> bool:
+    """Whether builds read a member of a package: headers, libraries, pkg-config and CMake files.
+
+    Plugins (`ossl-modules/legacy.so`) are not linked against; programs and data are not the sysroot's.
+    """
+    if name.startswith("usr/include/"):
+        return True
+    path = PurePosixPath(name)
+    if name.startswith("usr/share/"):
+        return path.suffix == ".pc" or "cmake" in path.parts[2:-1]
+    if not name.startswith(_ROOTS) or name.startswith("usr/lib/debug/"):
+        return False
+    if name.startswith("usr/") and not path.parts[1].startswith("lib"):
+        return False
+    return bool(_SHARED.fullmatch(path.name)) or path.suffix in _LINKABLE
+
+
+def _copy_base(root: Path, staging: Path) -> frozenset[str]:
+    """Copy the base sysroot, of which only the store's own records are left out; give its files' names."""
+    names = set()
+    for folder, subfolders, files in os.walk(root):
+        here = Path(folder)
+        below = here.relative_to(root)
+        for name in sorted(subfolders):
+            place = staging / below / name
+            if (here / name).is_symlink():
+                place.symlink_to(os.readlink(here / name))  # noqa: PTH115 - as it is spelt
+            else:
+                place.mkdir()
+        for name in sorted(files):
+            member = (below / name).as_posix()
+            if member in OWN:
+                continue
+            names.add(member)
+            shutil.copyfile(here / name, staging / below / name, follow_symlinks=False)
+    return frozenset(names)
+
+
+def _merge(raw: Path, staging: Path, own: frozenset[str], triplet: str) -> set[str]:
+    """Move the packages' files into place; give the names of those that the base sysroot has already."""
+    kept_out = set()
+    links = []
+    taken = {_plain(name, triplet) for name in own}
+    for path in sorted(raw.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        name = path.relative_to(raw).as_posix()
+        if _plain(name, triplet) in taken:
+            kept_out.add(name)
+            continue
+        place = staging / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            links.append(place)
+            place.symlink_to(os.readlink(path))  # noqa: PTH115 - as it is spelt
+        else:
+            shutil.move(path, place)
+    # What leads nowhere is made by programs that ran at installation (alternatives), or was not wanted.
+    for place in links:
+        if not place.exists():
+            place.unlink()
+    return kept_out
+
+
+def _plain(name: str, triplet: str) -> str:
+    """A file's name without what tells Debian's multiarch folders, and `lib64` and `/lib`, from `usr/lib`."""
+    name = name.replace(f"/{triplet}/", "/", 1)
+    return re.sub(r"^(usr/)?lib(64)?/", "usr/lib/", name)
+
+
+def _lower(staging: Path, root: Path) -> dict[str, dict[str, Any]]:
+    """Lower every shared library that is not the base's; by its name, what that came to."""
+    from xtool.toolchain.lower import lower
+
+    exports: Mapping[str, Sequence[str]] = json.loads(
+        (root / "share" / "xtool" / "exports.json").read_text(encoding="ascii")
+    )
+    found = {}
+    for path in sorted(staging.glob("usr/lib*/**/lib*.so*")):
+        name = path.relative_to(staging).as_posix()
+        if path.is_symlink() or (root / name).exists() or not _is_elf(path):
+            continue
+        outcome = lower(path, exports)
+        if outcome.changed or outcome.missing:
+            found[name] = {"replaced": dict(sorted(outcome.replaced.items())), "missing": outcome.missing}
+    return found
+
+
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == _ELF
