@@ -53,7 +53,9 @@ class Target:
 
     Args:
         name: xtool's name, which is also the wheel tag's machine (`ppc64le`).
-        triplet: GNU triplet without vendor, which is also Debian's multiarch name (`powerpc64le-linux-gnu`).
+        triplet: GNU triplet without vendor, what the tools' names begin with (`powerpc64le-linux-gnu`).
+        multiarch: Debian's multiarch name, which Python's file names hold too; the triplet everywhere but on
+            i686, where it is `i386-linux-gnu`.
         debian: Debian's architecture name (`ppc64el`).
         rpm: RPM's architecture name (`ppc64le`).
         rust: the Rust target triple.
@@ -71,6 +73,7 @@ class Target:
 
     name: str
     triplet: str
+    multiarch: str
     debian: str
     rpm: str
     rust: str

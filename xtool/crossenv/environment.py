@@ -178,7 +178,7 @@ class CrossEnv:
             "XTOOL_TARGET": kit.target.name,
             "XTOOL_CROSS_SYSROOT": str(kit.sysroot.path),
             "XTOOL_CROSS_MACHINE": kit.target.name,
-            "XTOOL_CROSS_MULTIARCH": kit.target.triplet,
+            "XTOOL_CROSS_MULTIARCH": kit.target.multiarch,
             "XTOOL_CROSS_EXT_SUFFIX": python.ext_suffix,
             "XTOOL_CROSS_GLIBC": format_glibc(kit.sysroot.glibc),
             "XTOOL_CROSS_SYSCONFIG": str(sysconfig.folder),

@@ -41,7 +41,7 @@ def cmake_toolchain(kit: Kit, python: TargetPython, bindir: Path, sysconfig: Map
         f"# Written by xtool: CMake toolchain file for {kit.target.name}.",
         "set(CMAKE_SYSTEM_NAME Linux)",
         f"set(CMAKE_SYSTEM_PROCESSOR {kit.target.name})",
-        f"set(CMAKE_LIBRARY_ARCHITECTURE {triplet})",
+        f"set(CMAKE_LIBRARY_ARCHITECTURE {kit.target.multiarch})",
         *(f"set({variable} {_cmake(bindir / f'{triplet}-{tool}')})" for variable, tool in tools.items()),
         f"set(CMAKE_SYSROOT {_cmake(kit.sysroot.path)})",
         f"set(CMAKE_CROSSCOMPILING_EMULATOR {_cmake(emulator)})",
@@ -121,7 +121,7 @@ def pkgconfig_folders(kit: Kit) -> tuple[Path, ...]:
     usr = kit.sysroot.path / "usr"
     return (
         usr / "lib" / "pkgconfig",
-        usr / "lib" / kit.target.triplet / "pkgconfig",
+        usr / "lib" / kit.target.multiarch / "pkgconfig",
         usr / "share" / "pkgconfig",
     )
 

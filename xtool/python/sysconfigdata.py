@@ -86,7 +86,7 @@ def write_cross_sysconfig(
     """
     variables = cross_variables(python, tools)
     abi, machine = python.sysconfig.get("ABIFLAGS", ""), python.sysconfig.get("MACHDEP", "linux")
-    name = f"_sysconfigdata_{abi}_{machine}_{python.sysconfig.get('MULTIARCH') or target.triplet}"
+    name = f"_sysconfigdata_{abi}_{machine}_{python.sysconfig.get('MULTIARCH') or target.multiarch}"
     lines = [f"    {key!r}: {variables[key]!r},\n" for key in sorted(variables)]
     folder.mkdir(parents=True, exist_ok=True)
     text = "".join(["build_time_vars = {\n", *lines, "}\n"])
@@ -114,7 +114,7 @@ def build_details(target: Target, python: TargetPython) -> dict[str, object]:
             "cache_tag": f"cpython-{major}{minor}",
             "version": version_info,
             "hexversion": major << 24 | minor << 16 | micro << 8 | nibble << 4 | serial,
-            "_multiarch": target.triplet,
+            "_multiarch": target.multiarch,
         },
         "abi": {
             "flags": sorted(set(abiflags) | ({"t"} if threaded else set())),

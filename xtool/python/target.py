@@ -166,7 +166,7 @@ def mentions_desktop(library: Path) -> bool:
 
 def desktop_libraries(path: Path, target: Target) -> Path:
     """Library folder of an installed desktop component, for `TargetEnv`."""
-    return path / "usr" / "lib" / target.triplet
+    return path / "usr" / "lib" / target.multiarch
 
 
 def target_python(path: Path, target: Target, version: str) -> TargetPython:
@@ -272,7 +272,7 @@ def _unpack_root(assembly: Assembly, version: str, target: Target) -> None:
 def _filter(version: str, target: Target) -> Callable[[str], bool]:
     """Which members of the packages belong in the root; the rest is documentation, static libraries, data."""
     stdlib = f"usr/lib/python{version}/"
-    libraries = (f"usr/lib/{target.triplet}/", f"lib/{target.triplet}/")
+    libraries = (f"usr/lib/{target.multiarch}/", f"lib/{target.multiarch}/")
     dropped = tuple(f"{stdlib}{name}/" for name in _DROPPED_FOLDERS)
 
     def wanted(name: str) -> bool:
@@ -326,7 +326,7 @@ def _link_loader(root: Path, target: Target) -> None:
     """Put the program interpreter where ELF files look for it, by a relative link."""
     name = posixpath.basename(target.dynamic_linker)
     place = root / "usr" / target.dynamic_linker.lstrip("/")
-    loader = root / "usr" / "lib" / target.triplet / name
+    loader = root / "usr" / "lib" / target.multiarch / name
     if loader.exists() and not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
@@ -362,10 +362,10 @@ def _one_include_folder(root: Path, include: Path, target: Target) -> None:
     Debian's is a switch over architectures that includes a file of another folder, which a build that is
     given one `-I` does not find, or finds on the host.
     """
-    real = root / "usr" / "include" / target.triplet / include.name / "pyconfig.h"
+    real = root / "usr" / "include" / target.multiarch / include.name / "pyconfig.h"
     if real.is_file():
         real.replace(root / include / "pyconfig.h")
-        shutil.rmtree(root / "usr" / "include" / target.triplet)
+        shutil.rmtree(root / "usr" / "include" / target.multiarch)
 
 
 def _full_version(include: Path) -> str:
@@ -377,7 +377,7 @@ def _full_version(include: Path) -> str:
 
 def _read_glibc(root: Path, target: Target) -> tuple[int, int]:
     """The glibc version of a root, from the banner that libc.so.6 carries."""
-    libc = root / "usr" / "lib" / target.triplet / "libc.so.6"
+    libc = root / "usr" / "lib" / target.multiarch / "libc.so.6"
     found = _GLIBC_BANNER.search(libc.read_bytes())
     if found is None:
         raise CatalogError(f"{libc} does not say which glibc it is")

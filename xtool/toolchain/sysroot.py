@@ -74,7 +74,7 @@ def derived_recipe(target: Target, lock: Lock, floor: Glibc, gcc: Recipe) -> Rec
     """
     artifacts = lock.artifacts(_COMPONENT)
     newest = newest_floor(lock)
-    lowest = max(target.lowest_glibc, _LOWEST)
+    lowest = lowest_floor(target)
     if not lowest <= floor <= newest:
         raise UsageError(
             f"there is no glibc {format_glibc(floor)} sysroot for {target.name}",
@@ -99,6 +99,11 @@ def derived_recipe(target: Target, lock: Lock, floor: Glibc, gcc: Recipe) -> Rec
     )
 
 
+def lowest_floor(target: Target) -> Glibc:
+    """The lowest floor that can be derived."""
+    return max(target.lowest_glibc, _LOWEST)
+
+
 def newest_floor(lock: Lock) -> Glibc:
     """The glibc that is locked, which is the highest floor.
 
@@ -121,10 +126,10 @@ def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
     log, tools = job.ctx.log, toolchain(job.needs[gcc], target)
     raw = job.scratch / "raw"
     unpacked = {
-        name: unpack(file, raw, only=partial(_wanted, triplet=target.triplet))
+        name: unpack(file, raw, only=partial(_wanted, multiarch=target.multiarch))
         for name, file in job.files.items()
     }
-    packaged = raw / "usr" / "lib" / target.triplet
+    packaged = raw / "usr" / "lib" / target.multiarch
     folder = job.staging / "usr" / "lib"
     folder.mkdir(parents=True)
     for place, link in (("lib", "usr/lib"), ("lib64", "usr/lib"), ("usr/lib64", "lib")):
@@ -170,7 +175,10 @@ def write_tables(root: Path, exports: Libraries, later: Mapping[str, str]) -> No
 def libgcc_at(symbols: Sequence[Symbol], floor: Glibc) -> tuple[Symbol, ...]:
     """What of libgcc_s may link at a floor."""
     limit = libgcc_version(_tables(), floor)
-    return tuple(s for s in symbols if s.version.startswith("GCC_") and s.number <= limit)
+    # __register_frame and its like are at a version of glibc's, from the time when they lived in libc.
+    return tuple(
+        s for s in symbols if (s.number <= limit if s.version.startswith("GCC_") else s.number[:2] <= floor)
+    )
 
 
 def symbol_names(libraries: Libraries) -> frozenset[str]:
@@ -197,16 +205,16 @@ def _write_start_files(shop: compat.Workshop, floor: Glibc, packaged: Path, fold
         compat.write_start_files(shop, folder)
 
 
-def _wanted(name: str, *, triplet: str) -> bool:
+def _wanted(name: str, *, multiarch: str) -> bool:
     """Headers of this target, the kernel's, link-time objects and shared libraries."""
     if name.startswith("usr/include/"):
-        return name.startswith(f"usr/include/{triplet}/") or not _OTHER_TRIPLET.match(name)
+        return name.startswith(f"usr/include/{multiarch}/") or not _OTHER_TRIPLET.match(name)
     if name.startswith("usr/lib/linux/"):
         return True
     path = PurePosixPath(name)
     if path.name == "libc_nonshared.a" or path.suffix == ".o":
         return True
-    return path.parent == PurePosixPath("usr/lib", triplet) and ".so." in path.name
+    return path.parent == PurePosixPath("usr/lib", multiarch) and ".so." in path.name
 
 
 def read_libraries(
@@ -231,7 +239,7 @@ def read_libraries(
 def merge_headers(raw: Path, include: Path, target: Target) -> None:
     """Move Debian's headers into place, multiarch ones among the others, links replaced by their files."""
     (raw / "usr" / "include").rename(include)
-    multiarch = include / target.triplet
+    multiarch = include / target.multiarch
     for path in sorted(multiarch.rglob("*")):
         place = include / path.relative_to(multiarch)
         if path.is_symlink():
@@ -250,7 +258,7 @@ def merge_headers(raw: Path, include: Path, target: Target) -> None:
 
 def _below_include(name: str, target: Target) -> str:
     """Where a header of the package stands below the merged include folder."""
-    return name.removeprefix("usr/include/").removeprefix(f"{target.triplet}/")
+    return name.removeprefix("usr/include/").removeprefix(f"{target.multiarch}/")
 
 
 def _write_link_names(folder: Path, exports: Mapping[str, tuple[Symbol, ...]], target: Target) -> None:

@@ -54,10 +54,7 @@ MACHINES = {
 
 def of_target(target: Target) -> Machine:
     """The machine of a target."""
-    known = MACHINES.get(target.name)
-    # Python says i386-linux-gnu where the GNU triplet is i686-linux-gnu.
-    triplet = known.triplet if known else target.triplet
-    return Machine(target.name, triplet, target.elf, target.dynamic_linker)
+    return Machine(target.name, target.multiarch, target.elf, target.dynamic_linker)
 
 
 def of_tag(platform: str) -> Machine | None:
