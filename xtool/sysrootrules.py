@@ -18,6 +18,9 @@ from xtool.records import MEND, check_fields, digest_of, load, texts
 
 FILE = "sysroot-packages.toml"
 
+_RPM_SYSROOTS = ("centos", "clefos", "almalinux", "rocky")
+"""Kinds of sysroot, by how their names begin, whose packages are RPMs."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigTool:
@@ -57,6 +60,10 @@ class Library:
     modules: tuple[str, ...]
     tools: tuple[str, ...]
 
+    def package(self, sysroot: str) -> str:
+        """What the distribution of a kind of sysroot (`derived`, `centos7`) calls the package."""
+        return self.rpm if sysroot.startswith(_RPM_SYSROOTS) else self.deb
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -66,11 +73,13 @@ class Rules:
         given: shell patterns of package names that are neither asked for nor followed.
         tools: the `*-config` tools.
         libraries: the libraries.
+        answers: variables of configure scripts, for what they would find out by running a program.
     """
 
     given: tuple[str, ...]
     tools: tuple[ConfigTool, ...]
     libraries: tuple[Library, ...]
+    answers: Mapping[str, str]
 
     @property
     def digest(self) -> str:
@@ -121,12 +130,21 @@ def read_rules(root: Path) -> Rules:
     """
     path = root / FILE
     document = load(path)
-    check_fields(document, path, required={"schema", "given", "config-tool", "library"})
+    check_fields(document, path, required={"schema", "given", "config-tool", "library", "configure-answer"})
     return Rules(
         given=texts(document, "given", path, "given"),
         tools=tuple(_tool(entry, path) for entry in document["config-tool"]),
         libraries=tuple(_library(entry, path) for entry in document["library"]),
+        answers=dict(_answer(entry, path) for entry in document["configure-answer"]),
     )
+
+
+def _answer(entry: Any, path: Path) -> tuple[str, str]:
+    check_fields(entry, path, required={"name", "value", "why"}, where="configure-answer")
+    name, value = entry["name"], entry["value"]
+    if not (isinstance(value, str) and isinstance(name, str) and name.isidentifier()):
+        raise CatalogError(f"{path}: configure-answer {name} is not a variable and a text", hint=MEND)
+    return name, value
 
 
 def _tool(entry: Any, path: Path) -> ConfigTool:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.crossenv import files, variables
+from xtool.crossenv import asked, files, variables
 from xtool.crossenv.trace import BuildTrace, read_trace
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
+from xtool.sysrootrules import read_rules
 from xtool.targets import format_glibc
 
 RELEASE_FLAGS = ("-O3", "-Wall", "-DNDEBUG", "-fwrapv", "-fPIC")
@@ -154,6 +156,10 @@ class CrossEnv:
             ),
             bindir,
         )
+        rules = read_rules(Catalog(ctx.settings.toolchains_dir).root)
+        asked.write_programs(kit, rules, bindir)
+        site = folder / "config.site"
+        site.write_text(asked.config_site(kit, rules), encoding="utf-8")
         tools = tool_variables(kit)
         sysconfig = write_cross_sysconfig(folder / "sysconfig", kit.target, python, tools)
         details = folder / "build-details.json"
@@ -167,13 +173,15 @@ class CrossEnv:
         }
         cmake.write_text(files.cmake_toolchain(kit, python, bindir, answers), encoding="utf-8")
         meson.write_text(files.meson_cross_file(kit, python, bindir), encoding="utf-8")
-        pkgconfig = os.pathsep.join(str(path) for path in files.pkgconfig_folders(kit))
+        pkgconfig = os.pathsep.join(str(path) for path in asked.pkgconfig_folders(kit))
         environ = {
             **tools,
             **_flags(ctx.environ, kit),
             **answers,
+            "PKG_CONFIG": f"{kit.target.triplet}-{asked.PKG_CONFIG}",
             "PKG_CONFIG_LIBDIR": pkgconfig,
             "PKG_CONFIG_SYSROOT_DIR": str(kit.sysroot.path),
+            "CONFIG_SITE": str(site),
             "CMAKE_TOOLCHAIN_FILE": str(cmake),
             "XTOOL_TARGET": kit.target.name,
             "XTOOL_CROSS_SYSROOT": str(kit.sysroot.path),

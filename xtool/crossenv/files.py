@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from xtool.crossenv.asked import PKG_CONFIG, pkgconfig_folders
 from xtool.kit import Kit, TargetPython
 
 
@@ -43,6 +44,7 @@ def cmake_toolchain(kit: Kit, python: TargetPython, bindir: Path, sysconfig: Map
         f"set(CMAKE_SYSTEM_PROCESSOR {kit.target.name})",
         f"set(CMAKE_LIBRARY_ARCHITECTURE {kit.target.multiarch})",
         *(f"set({variable} {_cmake(bindir / f'{triplet}-{tool}')})" for variable, tool in tools.items()),
+        f"set(PKG_CONFIG_EXECUTABLE {_cmake(bindir / f'{triplet}-{PKG_CONFIG}')})",
         f"set(CMAKE_SYSROOT {_cmake(kit.sysroot.path)})",
         f"set(CMAKE_CROSSCOMPILING_EMULATOR {_cmake(emulator)})",
         f"list(APPEND CMAKE_FIND_ROOT_PATH {_cmake(kit.sysroot.path)})",
@@ -98,7 +100,7 @@ def meson_cross_file(kit: Kit, python: TargetPython, bindir: Path) -> str:
         f"# Written by xtool: meson cross file for {kit.target.name}.",
         "[binaries]",
         *(f"{name} = {_meson(str(bindir / f'{triplet}-{tool}'))}" for name, tool in tools.items()),
-        "pkg-config = 'pkg-config'",
+        f"pkg-config = {_meson(str(bindir / f'{triplet}-{PKG_CONFIG}'))}",
         f"exe_wrapper = {_meson_list(emulator_command(kit, python))}",
         "",
         "[properties]",
@@ -114,16 +116,6 @@ def meson_cross_file(kit: Kit, python: TargetPython, bindir: Path) -> str:
         f"endian = '{'little' if kit.target.elf.little_endian else 'big'}'",
     ]
     return "\n".join(lines) + "\n"
-
-
-def pkgconfig_folders(kit: Kit) -> tuple[Path, ...]:
-    """Where pkg-config may look for packages of the target."""
-    usr = kit.sysroot.path / "usr"
-    return (
-        usr / "lib" / "pkgconfig",
-        usr / "lib" / kit.target.multiarch / "pkgconfig",
-        usr / "share" / "pkgconfig",
-    )
 
 
 def soabi(python: TargetPython) -> str:

@@ -76,16 +76,17 @@ def write_wrappers(spec: WrapperSpec, folder: Path) -> None:
     for name, tool in sorted(names.items()):
         driver = _DRIVER.fullmatch(name)
         if driver:
-            _write_script(folder / f"{prefix}{name}", _driver_script(spec, tool, cpp=driver["kind"] == "cpp"))
+            write_script(folder / f"{prefix}{name}", _driver_script(spec, tool, cpp=driver["kind"] == "cpp"))
         elif name in ("ld", "ld.bfd", "ld.gold"):
-            _write_script(folder / f"{prefix}{name}", _linker_script(spec, tool))
+            write_script(folder / f"{prefix}{name}", _linker_script(spec, tool))
         else:
             new = folder / f".{name}.{os.getpid()}"
             new.symlink_to(tool)
             new.replace(folder / f"{prefix}{name}")
 
 
-def _write_script(path: Path, text: str) -> None:
+def write_script(path: Path, text: str) -> None:
+    """Write an executable script, whole or not at all."""
     # A lasting environment may be in use while it is written again.
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.write_text(text, encoding="utf-8")

@@ -159,7 +159,7 @@ def _assemble(job: Assembly, *, target: Target, pins: Pins, base: str) -> None:
     }
     root = job.needs[base]
     own = _copy_base(root, job.staging)
-    kept_out = _merge(raw, job.staging, own, target.triplet)
+    kept_out = _merge(raw, job.staging, own, target.multiarch)
     lowered = _lower(job.staging, root)
     records = [
         {
@@ -220,16 +220,16 @@ def _copy_base(root: Path, staging: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def _merge(raw: Path, staging: Path, own: frozenset[str], triplet: str) -> set[str]:
+def _merge(raw: Path, staging: Path, own: frozenset[str], multiarch: str) -> set[str]:
     """Move the packages' files into place; give the names of those that the base sysroot has already."""
     kept_out = set()
     links = []
-    taken = {_plain(name, triplet) for name in own}
+    taken = {_plain(name, multiarch) for name in own}
     for path in sorted(raw.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             continue
         name = path.relative_to(raw).as_posix()
-        if _plain(name, triplet) in taken:
+        if _plain(name, multiarch) in taken:
             kept_out.add(name)
             continue
         place = staging / name
@@ -246,9 +246,9 @@ def _merge(raw: Path, staging: Path, own: frozenset[str], triplet: str) -> set[s
     return kept_out
 
 
-def _plain(name: str, triplet: str) -> str:
+def _plain(name: str, multiarch: str) -> str:
     """A file's name without what tells Debian's multiarch folders, and `lib64` and `/lib`, from `usr/lib`."""
-    name = name.replace(f"/{triplet}/", "/", 1)
+    name = name.replace(f"/{multiarch}/", "/", 1)
     return re.sub(r"^(usr/)?lib(64)?/", "usr/lib/", name)
 
 
