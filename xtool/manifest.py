@@ -109,7 +109,7 @@ def parse_manifest(data: bytes) -> Manifest | None:
         if document["schema"] != SCHEMA or document["complete"] is not True:
             return None
         manifest = Manifest(**document)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     texts = (manifest.name, manifest.title, manifest.digest, manifest.tree, manifest.stands_at)
     if not all(isinstance(text, str) for text in texts):
@@ -140,7 +140,7 @@ def parse_listing(data: bytes) -> Listing:
             tuple(FileEntry(*entry) for entry in document["files"]),
             tuple((path, target) for path, target in document["links"]),
         )
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"not a list of files: {error}") from error
     texts = [*listing.folders, *(part for link in listing.links for part in link)]
     texts += [text for entry in listing.files for text in (entry.path, entry.sha256)]

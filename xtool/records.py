@@ -36,7 +36,7 @@ def load(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogError(f"cannot read {path}: {error.strerror}", hint=MEND) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CatalogError(f"{path} is not valid TOML", facts=[str(error)], hint=MEND) from error
     if document.get("schema") != SCHEMA:
         raise CatalogError(

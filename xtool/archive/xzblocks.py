@@ -156,6 +156,9 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         if not byte & 0x80:
+            if not byte and shift:
+                # The format wants the shortest form, and liblzma refuses any other.
+                break
             return value, at
     raise ValueError
 

@@ -21,7 +21,8 @@ _BEGIN = "-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 _END = "-----END PGP SIGNATURE-----"
 
-_BROKEN_HASHES = ("MD5", "SHA1", "RIPEMD")
+BROKEN_HASHES = ("MD5", "SHA1", "RIPEMD")
+"""Beginnings of the names of hash algorithms that no signature may rest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def verify_cleartext(data: bytes, *, keyring: Path, fingerprints: Sequence[str],
     import pysequoia
 
     armored = _only_block(data, what)
-    pinned = _pinned(keyring, fingerprints)
+    pinned = pinned_certs(keyring, fingerprints)
     usable, unusable = _usable(pinned)
     try:
         checked = pysequoia.verify(data, lambda _ids: usable)
@@ -90,16 +91,29 @@ def _only_block(data: bytes, what: str) -> str:
     return "\n".join(lines[signatures[0] : ends[0] + 1]) + "\n"
 
 
-def _pinned(keyring: Path, fingerprints: Sequence[str]) -> list[Cert]:
+def read_certs(keyring: Path) -> list[Cert]:
+    """The certificates of a file, armored or binary.
+
+    Raises:
+        CatalogError: it cannot be read, or holds no certificates.
+    """
     import pysequoia
 
     try:
-        found = pysequoia.Cert.split_bytes(keyring.read_bytes())
+        return list(pysequoia.Cert.split_bytes(keyring.read_bytes()))
     except OSError as error:
         raise CatalogError(f"cannot read {keyring}: {error.strerror}") from error
     except Exception as error:
-        raise CatalogError(f"{keyring} holds no OpenPGP certificates: {_first_line(error)}") from error
-    by_fingerprint = {certificate.fingerprint.upper(): certificate for certificate in found}
+        raise CatalogError(f"{keyring} holds no OpenPGP certificates: {first_line(error)}") from error
+
+
+def pinned_certs(keyring: Path, fingerprints: Sequence[str]) -> list[Cert]:
+    """The certificates of a file that are pinned.
+
+    Raises:
+        CatalogError: one is missing, or none is pinned.
+    """
+    by_fingerprint = {certificate.fingerprint.upper(): certificate for certificate in read_certs(keyring)}
     missing = [name for name in fingerprints if name not in by_fingerprint]
     if missing or not fingerprints:
         raise CatalogError(
@@ -120,7 +134,7 @@ def _usable(pinned: Iterable[Cert]) -> tuple[list[Cert], dict[str, str]]:
         try:
             expiration = certificate.expiration
         except Exception as error:  # noqa: BLE001 - see above
-            unusable[name] = f"is not acceptable: {_first_line(error)}"
+            unusable[name] = f"is not acceptable: {first_line(error)}"
             continue
         if expiration is not None and expiration <= now:
             unusable[name] = f"expired on {expiration:%Y-%m-%d}"
@@ -133,12 +147,12 @@ def _refusal(
     error: Exception, armored: str, pinned: Sequence[Cert], unusable: dict[str, str], what: str
 ) -> IntegrityError:
     """Say why no signature holds: the parts of the signatures tell what Sequoia only counts."""
-    packets = _signature_packets(armored)
+    packets = signature_packets(armored.encode())
     if not packets:
         return IntegrityError(
-            f"the signature of {what} is malformed", facts=[_first_line(error)], code="signature"
+            f"the signature of {what} is malformed", facts=[first_line(error)], code="signature"
         )
-    owners = {key: c.fingerprint.upper() for c in pinned for key in _key_names(c)}
+    owners = {key: c.fingerprint.upper() for c in pinned for key in key_names(c)}
     issuers = [(packet, _issuer(packet)) for packet in packets]
     known = [(packet, owners[issuer]) for packet, issuer in issuers if issuer in owners]
     if not known:
@@ -151,8 +165,8 @@ def _refusal(
             hint="the mirror may serve another archive; a new signing key of the suite needs a newer xtool",
             code="wrong-key",
         )
-    hashes = {str(packet.hash_algorithm).rpartition(".")[2].upper() for packet, _ in known}
-    if all(name.startswith(_BROKEN_HASHES) for name in hashes):
+    hashes = {_hash_name(packet) for packet, _ in known}
+    if all(name.startswith(BROKEN_HASHES) for name in hashes):
         return IntegrityError(
             f"{what} is signed only with {', '.join(sorted(hashes))}, which is broken", code="weak-signature"
         )
@@ -166,22 +180,23 @@ def _refusal(
         )
     return IntegrityError(
         f"the signature of {what} does not hold",
-        facts=[_first_line(error)],
+        facts=[first_line(error)],
         hint="the file was altered or damaged on its way; try another mirror",
         code="bad-signature",
     )
 
 
-def _signature_packets(armored: str) -> list[Any]:
+def signature_packets(signature: bytes) -> list[Any]:
+    """The packets of a signature, armored or binary; none where it is malformed."""
     from pysequoia.packet import PacketPile, Tag
 
     try:
-        return [packet for packet in PacketPile.from_bytes(armored.encode()) if packet.tag == Tag.Signature]
+        return [packet for packet in PacketPile.from_bytes(signature) if packet.tag == Tag.Signature]
     except Exception:  # noqa: BLE001 - whatever it is, it is no signature
         return []
 
 
-def _key_names(certificate: Cert) -> list[str]:
+def key_names(certificate: Cert) -> list[str]:
     """Fingerprints and key IDs of a certificate's keys, upper-case."""
     from pysequoia.packet import PacketPile
 
@@ -195,6 +210,13 @@ def _issuer(packet: Any) -> str:
     return str(packet.issuer_fingerprint or packet.issuer_key_id or "").upper()
 
 
-def _first_line(error: Exception) -> str:
+def _hash_name(packet: Any) -> str:
+    try:
+        return str(packet.hash_algorithm).rpartition(".")[2].upper()
+    except Exception:  # noqa: BLE001 - a number that no algorithm has
+        return "an unknown hash"
+
+
+def first_line(error: Exception) -> str:
     """The first line: with RUST_BACKTRACE set the rest is a stack trace."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

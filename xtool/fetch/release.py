@@ -14,6 +14,9 @@ from xtool.fetch.versions import DebianVersion
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PROVIDES = re.compile(rb"^Provides: ((?:.*\n(?: .*\n)*))", re.MULTILINE)
+_COUNT = re.compile(r"[0-9]{1,18}")
+_XZ_MEMORY = 1 << 29
+"""More than any xz preset needs; a header may ask for 4 GiB."""
 _DATED = re.compile(r"/\d{8}T\d{6}Z/?$")
 
 
@@ -78,7 +81,7 @@ def parse_release(content: bytes, fingerprint: str, what: str) -> Release:
                 sha256, size, path = line.split()
                 if not _SHA256.fullmatch(sha256):
                     raise ValueError(f"not a sha256: {sha256}")
-                files[path] = IndexFile(int(size), sha256)
+                files[path] = IndexFile(_count(size), sha256)
         until = fields.get("Valid-Until")
         return Release(
             names=tuple(fields[key] for key in ("Suite", "Codename") if key in fields),
@@ -90,7 +93,7 @@ def parse_release(content: bytes, fingerprint: str, what: str) -> Release:
         )
     except KeyError as error:
         raise IntegrityError(f"{what} has no field {error.args[0]}", code="release") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise IntegrityError(f"{what} is malformed: {error}", code="release") from None
 
 
@@ -197,7 +200,7 @@ class Index:
 
 
 def _unpacked(packed: bytes, limit: int, what: str) -> bytes:
-    decompressor = lzma.LZMADecompressor(format=lzma.FORMAT_XZ)
+    decompressor = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
     try:
         text = decompressor.decompress(packed, max_length=limit + 1)
     except lzma.LZMAError as error:
@@ -242,6 +245,13 @@ def iso(date: datetime) -> str:
     return date.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _count(text: str) -> int:
+    # int() takes signs, underscores and digits of other scripts as well.
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"not a number: {text[:40]!r}")
+    return int(text)
+
+
 def _date(text: str) -> datetime:
     # RFC 5322 with `UTC` in the place of an offset, which Python reads as a time without a zone.
     date = parsedate_to_datetime(text.replace("UTC", "+0000"))
@@ -255,9 +265,9 @@ def _package(fields: Mapping[str, str], what: str) -> Package:
             version=fields["Version"],
             arch=fields["Architecture"],
             filename=fields["Filename"],
-            size=int(fields["Size"]),
+            size=_count(fields["Size"]),
             sha256=fields["SHA256"],
-            installed_size=int(fields.get("Installed-Size", "0")) * 1024,
+            installed_size=_count(fields.get("Installed-Size", "0")) * 1024,
             pre_depends=fields.get("Pre-Depends", ""),
             depends=fields.get("Depends", ""),
             provides=fields.get("Provides", ""),

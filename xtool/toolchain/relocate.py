@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from xtool.errors import ArchiveError, CatalogError, StoreError
 from xtool.targets import Host
@@ -48,6 +48,9 @@ _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE, _PT_GNU_PROPERTY = 1, 2, 3, 4, 0x64
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 10, 15, 29
 _PF_R = 4
 _SHT_PROGBITS, _SHT_STRTAB = 1, 3
+
+_HIGHEST = 1 << 56
+"""No 64-bit machine gives a process more address space."""
 
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 _PHDR = struct.Struct("<IIQQQQQQ")
@@ -119,6 +122,7 @@ class _HostElf:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
+        self._size = file.seek(0, os.SEEK_END)
         self.name = name
         header = _EHDR.unpack(self._at(0, _EHDR.size))
         self.machine: int = header[2]
@@ -137,7 +141,7 @@ class _HostElf:
     def needed(self) -> list[str]:
         """Sonames of `DT_NEEDED`, in order."""
         strings = self._strings() if self._dynamic else b""
-        return [_text(strings, value) for tag, value in self._dynamic if tag == _DT_NEEDED]
+        return [self._text(strings, value) for tag, value in self._dynamic if tag == _DT_NEEDED]
 
     @property
     def searches_by_itself(self) -> bool:
@@ -171,12 +175,16 @@ class _HostElf:
 
     def _segment_at_end(self, size: int) -> _Segment:
         loads = [s for s in self.segments if s.kind == _PT_LOAD]
+        if not loads:
+            raise ArchiveError(f"{self.name} has no segment to load")
         page = max(4096, *(s.align for s in loads))
         end = self._file.seek(0, os.SEEK_END)
         offset = -(-end // 16) * 16
         highest = max(s.vaddr + s.memsz for s in loads)
         # Offset and address must agree modulo the page size.
         vaddr = -(-highest // page) * page + offset % page
+        if vaddr + size > _HIGHEST:
+            raise ArchiveError(f"{self.name} is loaded where no machine has memory")
         return _Segment(_PT_LOAD, _PF_R, offset, vaddr, vaddr, size, size, page)
 
     def _place(self, load: _Segment) -> None:
@@ -213,6 +221,8 @@ class _HostElf:
     def _read_dynamic(self) -> tuple[int, list[tuple[int, int]]]:
         for segment in self.segments:
             if segment.kind == _PT_DYNAMIC:
+                if segment.filesz % _DYN.size:
+                    raise ArchiveError(f"{self.name} has a dynamic section with half an entry")
                 entries = list(_DYN.iter_unpack(self._at(segment.offset, segment.filesz)))
                 return segment.offset, entries
         return 0, []
@@ -230,12 +240,17 @@ class _HostElf:
                 return value
         raise ArchiveError(f"{self.name} lacks entry {tag} in its dynamic section")
 
+    def _text(self, strings: bytes, offset: int) -> str:
+        end = strings.find(b"\0", offset)
+        if end < 0:
+            raise ArchiveError(f"{self.name} has a name outside its string table")
+        return strings[offset:end].decode("utf-8", "surrogateescape")
+
     def _at(self, offset: int, size: int) -> bytes:
-        self._file.seek(offset)
-        data = self._file.read(size)
-        if len(data) != size:
+        if offset + size > self._size:
             raise ArchiveError(f"{self.name} is a truncated ELF file")
-        return data
+        self._file.seek(offset)
+        return self._file.read(size)
 
     def _write(self, offset: int, data: bytes) -> None:
         self._file.seek(offset)
@@ -310,22 +325,30 @@ def read_slots(tree: Path) -> Slots | None:
         document = json.loads(file.read_text(encoding="utf-8"))
         if document["schema"] != _SCHEMA:
             raise ValueError(f"schema {document['schema']!r}")
-        slots = tuple(Slot(str(path), int(offset), int(length)) for path, offset, length in document["slots"])
+        slots = tuple(Slot(str(path), *_span(offset, length)) for path, offset, length in document["slots"])
         loader = str(document["loader"])
         for path in (loader, *(slot.path for slot in slots)):
-            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            parts = PurePosixPath(path).parts
+            if path.startswith("/") or ".." in parts or b"\0" in os.fsencode(path):
                 raise ValueError(f"path {path!r} leaves the tree")
-        if any(slot.offset < 0 or slot.length % 2 or not 1 < slot.length <= 8192 for slot in slots):
-            raise ValueError("a slot lies nowhere")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(
             f"{file} is damaged: {error}", hint="`xtool verify` finds what else is; `xtool setup` repairs it"
         ) from error
     return Slots(loader, slots)
+
+
+def _span(offset: Any, length: Any) -> tuple[int, int]:
+    """Where a slot lies, once it is sure that it lies anywhere."""
+    if type(offset) is not int or type(length) is not int:
+        raise TypeError("a slot is not told by numbers")
+    if not 0 <= offset < _HIGHEST or length % 2 or not 1 < length <= 8192:
+        raise ValueError("a slot lies nowhere")
+    return offset, length
 
 
 def fill_slots(tree: Path, final: Path) -> None:
@@ -457,7 +480,3 @@ def _regular_files(tree: Path) -> Iterable[Path]:
             path = Path(folder, name)
             if not path.is_symlink():
                 yield path
-
-
-def _text(strings: bytes, offset: int) -> str:
-    return strings[offset : strings.index(b"\0", offset)].decode("utf-8", "surrogateescape")
