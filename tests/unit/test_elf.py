@@ -198,3 +198,17 @@ def test_the_reader_loads_pyelftools_only_when_it_reads() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_extent_and_hardening_are_read() -> None:
+    facts = read_elf(elf())
+    assert facts.extent.text == facts.size  # one readable segment, no sections: all of it
+    assert (facts.extent.data, facts.extent.bss) == (0, 0)
+    assert (facts.hardening.relro, facts.hardening.bind_now, facts.symbol_table) == (False, False, False)
+
+
+def test_extent_of_a_linked_program_adds_up() -> None:
+    """Of the interpreter that runs the tests: what is mapped is most of the file, and it has zeros too."""
+    facts = read_elf(Path(sys.executable).resolve())
+    assert 0 < facts.extent.text + facts.extent.data <= facts.size
+    assert min(facts.extent.text, facts.extent.data, facts.extent.bss) > 0

@@ -72,6 +72,35 @@ class ElfHeader:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a file ends up in memory, counted as `size` (binutils) counts in its Berkeley format.
+
+    Args:
+        text: bytes of code and of data that never change.
+        data: bytes of data that may change.
+        bss: bytes that begin as zeros and are not in the file.
+    """
+
+    text: int
+    data: int
+    bss: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hardening:
+    """What the loader makes read-only, and when it binds.
+
+    Args:
+        relro: PT_GNU_RELRO: relocated data becomes read-only.
+        bind_now: DF_BIND_NOW, DF_1_NOW or DT_BIND_NOW: every symbol is bound at load time; together with
+            RELRO the whole table of addresses is read-only ("full RELRO").
+    """
+
+    relro: bool
+    bind_now: bool
+
+
 @dataclass(frozen=True)
 class ElfFacts:
     """All that is known of one ELF file.
@@ -92,6 +121,9 @@ class ElfFacts:
         compilers: what `.comment` says.
         debug_sections: whether there is DWARF in it.
         instrumented: whether it writes profile or coverage data (`-fprofile-generate`, `--coverage`).
+        extent: bytes of each kind.
+        hardening: what the loader protects.
+        symbol_table: whether the static symbol table is still there (`strip` takes it away).
     """
 
     header: ElfHeader
@@ -109,6 +141,9 @@ class ElfFacts:
     compilers: tuple[str, ...]
     debug_sections: bool
     instrumented: bool
+    extent: Extent
+    hardening: Hardening
+    symbol_table: bool
 
     @cached_property
     def init_functions(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any, cast
 
-from xtool.wheel.elf import ElfFacts, ElfHeader, Export, Import
+from xtool.wheel.elf import ElfFacts, ElfHeader, Export, Extent, Hardening, Import
 
 _MAX_HEADERS = 10_000
 """Most program or section headers of one file: the largest libraries in wheels have some dozens."""
@@ -26,12 +26,15 @@ _MAX_VERSIONS = 100_000
 _MAX_NAME = 1 << 16
 """Longest symbol or library name in bytes; mangled C++ names stay well below."""
 
-_PF_X = 1
+_PF_X, _PF_W = 1, 2
+_SHF_WRITE, _SHF_ALLOC = 1, 2
 _SHN_UNDEF = 0
 _STB_LOCAL, _STB_WEAK = 0, 2
 _HIDDEN = 0x8000
 _VER_FLG_BASE = 1
 _DF_TEXTREL = 4
+_DF_BIND_NOW = 8
+_DF_1_NOW = 1
 _PN_XNUM = 0xFFFF
 
 
@@ -165,7 +168,32 @@ class Reader:
             compilers=compilers,
             debug_sections=debug,
             instrumented=coverage,
+            extent=self._extent(),
+            hardening=self._hardening(),
+            symbol_table=any(section["sh_type"] == "SHT_SYMTAB" for section in self.sections),
         )
+
+    def _extent(self) -> Extent:
+        """Text, data and zeros: from the sections, or from the segments where there are no sections."""
+        found = {"text": 0, "data": 0, "bss": 0}
+        for section in self.sections:
+            flags, size = int(section["sh_flags"]), int(section["sh_size"])
+            if flags & _SHF_ALLOC:
+                kind = "data" if flags & _SHF_WRITE else "text"
+                found["bss" if section["sh_type"] == "SHT_NOBITS" else kind] += size
+        if not any(found.values()):
+            for segment in self.segments:
+                if segment["p_type"] == "PT_LOAD":
+                    size = int(segment["p_filesz"])
+                    found["data" if segment["p_flags"] & _PF_W else "text"] += size
+                    found["bss"] += max(int(segment["p_memsz"]) - size, 0)
+        return Extent(**found)
+
+    def _hardening(self) -> Hardening:
+        now = bool(self._tag("DT_BIND_NOW"))
+        now = now or any(value & _DF_BIND_NOW for value in self._tag("DT_FLAGS"))
+        now = now or any(value & _DF_1_NOW for value in self._tag("DT_FLAGS_1"))
+        return Hardening(any(s["p_type"] == "PT_GNU_RELRO" for s in self.segments), now)
 
     def header(self) -> ElfHeader:
         """What the ELF header says."""
