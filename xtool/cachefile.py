@@ -319,7 +319,7 @@ class _Archive:
                 )
             self._expected = {item["folder"]: item for item in document["components"]}
             sizes = {item["folder"]: int(item["size"]) for item in document["components"]}
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise self._broken(f"{CONTENTS} is not readable") from error
         if any("/" in folder or folder.startswith(".") or not folder for folder in sizes):
             raise self._broken("a component has no proper name")
