@@ -65,11 +65,12 @@ class WheelName:
         Raises:
             UsageError: it is no wheel's name.
         """
-        from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+        from packaging.utils import parse_wheel_filename
 
         try:
             parse_wheel_filename(filename)
-        except InvalidWheelFilename as error:
+        # Beside packaging's own, a ValueError: of a version with thousands of digits.
+        except ValueError as error:
             raise UsageError(
                 f"`{filename}` is not the name of a wheel",
                 facts=[str(error)],
