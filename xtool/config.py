@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,8 @@ class Settings:
         offline: refuse every network access (`--offline`, `XTOOL_OFFLINE`).
         toolchains_dir: folder of declarations and locks (`XTOOL_TOOLCHAINS_DIR`), the shipped one by default.
         debian_mirror: base URL of a Debian mirror, tried first (`XTOOL_DEBIAN_MIRROR`), or None.
+        rpm_mirrors: by archive (`centos`), base URLs separated by blanks that replace the catalog's
+            (`XTOOL_CENTOS_MIRROR`, `XTOOL_ALMALINUX_MIRROR`, `XTOOL_ROCKY_MIRROR`, `XTOOL_CLEFOS_MIRROR`).
         snapshot_mirror: base URL of a Debian snapshot archive instead of the catalog's, or None.
         python_mirror: base URL for portable CPython builds, passed to uv (`XTOOL_PYTHON_MIRROR`), or None.
         index_url: base URL of the Python package index (`XTOOL_INDEX_URL`), or None for uv's and pip's own.
@@ -55,6 +57,7 @@ class Settings:
     stall_timeout: float = 30.0
     retries: int = 4
     lock_timeout: float = 1800.0
+    rpm_mirrors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,9 @@ class Key:
         return "XTOOL_" + self.name.upper().replace("-", "_")
 
 
+RPM_ARCHIVES = ("centos", "almalinux", "rocky", "clefos")
+"""Archives of `sources.toml` that have a key of their own for mirrors."""
+
 KEYS = {
     key.name: key
     for key in (
@@ -91,6 +97,7 @@ KEYS = {
         Key("output", "choice", ("human", "json")),
         Key("toolchains-dir", "path"),
         Key("debian-mirror", "text"),
+        *(Key(f"{archive}-mirror", "text") for archive in RPM_ARCHIVES),
         Key("snapshot-mirror", "text"),
         Key("python-mirror", "text"),
         Key("index-url", "text"),
@@ -174,6 +181,7 @@ class Config:
         return Settings(
             cache_dir=cache_dir if cache_dir is not None else default_cache_dir(),
             use_apt_sources=self.value("apt-sources", True),
+            rpm_mirrors={name: url for name in RPM_ARCHIVES if (url := self.value(f"{name}-mirror"))},
             jobs=jobs,
             **chosen,
         )

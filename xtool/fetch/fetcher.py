@@ -16,7 +16,7 @@ from xtool.catalog import Catalog, SuiteEvidence
 from xtool.context import Context
 from xtool.diskerrors import as_store_error, free_bytes, reported
 from xtool.errors import CatalogError, IntegrityError, NetworkError, OfflineError, StoreError
-from xtool.fetch.mirrors import Mirror, mirrors
+from xtool.fetch.mirrors import Mirror, mirror_variable, mirrors
 from xtool.fetch.partial import Partial
 from xtool.fetch.session import AttemptError, Client, Trouble, redact
 from xtool.fetch.transfer import CancelledError, transfer
@@ -103,14 +103,23 @@ def fetch(
             if artifact.archive not in catalog.archives:
                 raise CatalogError(f"{artifact.name}: there is no archive `{artifact.archive}`")
             places[key] = mirrors(ctx, catalog.archives[artifact.archive], evidence.get(artifact.suite))
-    return fetch_from(
-        ctx,
-        wanted,
-        lambda artifact: places[artifact.archive, artifact.suite],
-        downloads=downloads,
-        on_ready=on_ready,
-        progress=progress,
-    )
+    try:
+        return fetch_from(
+            ctx,
+            wanted,
+            lambda artifact: places[artifact.archive, artifact.suite],
+            downloads=downloads,
+            on_ready=on_ready,
+            progress=progress,
+        )
+    except Vanished as error:
+        fixed = [one for one in error.artifacts if catalog.archives[one.archive].kind == "rpm"]
+        if not fixed:
+            raise
+        # A vault does not replace files: nothing newer stands in their place.
+        variable = mirror_variable(fixed[0].archive)
+        hint = f"{variable} names another mirror; a newer xtool may have newer locks"
+        raise NetworkError(error.message, facts=error.facts, hint=hint, code="gone") from error
 
 
 def fetch_from(
@@ -235,7 +244,7 @@ class _Job:
         except OSError as error:
             raise as_store_error(error, path, f"cannot read {artifact.filename} from the cache") from error
         if problem is None:
-            self._advance(artifact.size)
+            self._advance(artifact.size or path.stat().st_size)
             return VerifiedFile(artifact, path)
         if self.ctx.settings.offline:
             raise IntegrityError(
@@ -305,13 +314,13 @@ class _Job:
 
 
 def mismatch(path: Path, artifact: Artifact) -> str | None:
-    """How a file differs from its artifact, or None.
+    """How a file differs from its artifact, or None; where the size is unknown the hash alone counts.
 
     Raises:
         OSError: it cannot be read.
     """
     size = path.stat().st_size
-    if size != artifact.size:
+    if artifact.size not in (0, size):
         return f"expected {artifact.size} bytes, got {size}"
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -340,11 +349,14 @@ def _offline(
     facts = []
     for artifact in sorted(missing, key=lambda item: item.filename):
         urls = [redact(mirror.url(artifact.path)) for mirror in places(artifact)]
-        facts.append(f"{artifact.filename} ({format_bytes(artifact.size)})")
+        size = format_bytes(artifact.size) if artifact.size else "size unknown"
+        facts.append(f"{artifact.filename} ({size})")
         facts += [f"  from {url}" for url in urls[:1]]
         facts.append(f"  to   {cached(downloads, artifact)}")
     files = "1 file is" if len(missing) == 1 else f"{len(missing)} files are"
     total = format_bytes(sum(artifact.size for artifact in missing))
+    if not all(artifact.size for artifact in missing):
+        total = "size unknown"
     return OfflineError(
         f"{files} not in the cache, and `--offline` forbids fetching ({total})",
         facts=facts,
@@ -364,12 +376,13 @@ def _failure(artifact: Artifact, failed: Sequence[tuple[Mirror, AttemptError]]) 
         f"{redact(mirror.url(artifact.path))} ({mirror.origin}): {error.reason}" for mirror, error in failed
     ]
     hints = [error.hint for _, error in failed if error.hint]
+    variable = mirror_variable(artifact.archive)
     wrong = any(error.trouble is Trouble.WRONG for _, error in failed)
     if wrong:
         return IntegrityError(
             f"checksum mismatch for {artifact.filename}",
             facts=facts,
-            hint=hints[0] if hints else "the mirror may be stale; name another one with XTOOL_DEBIAN_MIRROR",
+            hint=hints[0] if hints else f"the mirror may be stale; name another one with {variable}",
             code="checksum",
         )
     gone = [mirror for mirror, error in failed if error.trouble is Trouble.GONE]
@@ -380,13 +393,13 @@ def _failure(artifact: Artifact, failed: Sequence[tuple[Mirror, AttemptError]]) 
     if not failed:
         return NetworkError(
             f"there is no mirror to get {artifact.filename} from",
-            hint="set XTOOL_DEBIAN_MIRROR to the URL of a Debian mirror",
+            hint=f"set {variable} to the URL of a mirror of {artifact.archive}",
         )
     configured = any(not mirror.snapshot for mirror, _ in failed)
     fallback = (
-        "run it again to go on where it stopped; XTOOL_DEBIAN_MIRROR names another mirror"
+        f"run it again to go on where it stopped; {variable} names another mirror"
         if configured
-        else "set XTOOL_DEBIAN_MIRROR to the URL of a Debian mirror that this machine can reach"
+        else f"set {variable} to the URL of a mirror of {artifact.archive} that this machine can reach"
     )
     return NetworkError(
         f"cannot download {artifact.filename}", facts=facts, hint=hints[0] if hints else fallback

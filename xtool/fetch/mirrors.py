@@ -1,4 +1,7 @@
-"""Where an archive's files can be asked for: a configured mirror, the host's, the snapshot archive."""
+"""Where an archive's files can be asked for: a configured mirror, the host's, the snapshot archive.
+
+An RPM archive has no snapshots: its bases, or the mirrors that replace them, are all there is.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +66,8 @@ def mirrors(
 ) -> list[Mirror]:
     """The places to ask, in this order: XTOOL_DEBIAN_MIRROR, or else the host's apt sources; the snapshot.
 
+    For an RPM archive: the mirrors of its own variable (XTOOL_CENTOS_MIRROR), or else its bases.
+
     Args:
         ctx: settings.
         archive: the archive.
@@ -73,6 +78,12 @@ def mirrors(
         UsageError: a configured URL is not one.
     """
     settings = ctx.settings
+    if archive.kind == "rpm":
+        named = mirror_variable(archive.name)
+        configured = settings.rpm_mirrors.get(archive.name, "").split()
+        if configured:
+            return [Mirror(_checked(url, named), named) for url in configured]
+        return [Mirror(base, "sources.toml") for base in archive.bases]
     found: list[Mirror] = []
     if settings.debian_mirror:
         named = "XTOOL_DEBIAN_MIRROR"
@@ -82,6 +93,11 @@ def mirrors(
     if evidence is not None:
         found.append(_snapshot(settings.snapshot_mirror, archive, evidence))
     return list({mirror.base: mirror for mirror in reversed(found)}.values())[::-1]
+
+
+def mirror_variable(archive: str) -> str:
+    """The variable that names mirrors of an archive: `XTOOL_CENTOS_MIRROR` for `centos`."""
+    return f"XTOOL_{archive.upper().replace('-', '_')}_MIRROR"
 
 
 def apt_mirrors(apt: Path = APT) -> list[Mirror]:

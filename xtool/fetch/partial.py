@@ -21,6 +21,10 @@ _CHUNK = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
+UNKNOWN_SIZE_LIMIT = 256 << 20
+"""Bytes that a file may have whose size nobody knows beforehand."""
+
+
 class Partial:
     """The file `partial/<sha256>` and, beside it, where its bytes come from.
 
@@ -52,9 +56,16 @@ class Partial:
         return self._hash.hexdigest()
 
     @property
+    def limit(self) -> int:
+        """Bytes that the file may have at most; exactly so many where its size is known."""
+        return self.artifact.size or UNKNOWN_SIZE_LIMIT
+
+    @property
     def complete(self) -> bool:
-        """Whether all bytes are there, right or wrong."""
-        return self.offset == self.artifact.size
+        """Whether all bytes are there, right or wrong; where the size is unknown only the right ones tell."""
+        if self.artifact.size:
+            return self.offset == self.artifact.size
+        return self.sha256 == self.artifact.sha256
 
     def headers(self, url: str) -> dict[str, str]:
         """Request headers that ask for the rest (RFC 9110, section 13.1.5 for `If-Range`).
@@ -76,7 +87,7 @@ class Partial:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if match is None or int(match[1]) != self.offset:
             return False
-        if match[3] not in ("*", str(self.artifact.size)):
+        if self.artifact.size and match[3] not in ("*", str(self.artifact.size)):
             return False
         note, etag = self._read_note(), response.headers.get("ETag")
         same_server = note.get("url") == _origin(url)
@@ -136,7 +147,7 @@ class Partial:
 
     def _load(self) -> None:
         """Take what an earlier run has left; more than the whole file is worth nothing."""
-        if os.fstat(self._fd).st_size > self.artifact.size:
+        if os.fstat(self._fd).st_size > self.limit:
             os.ftruncate(self._fd, 0)
         while chunk := os.read(self._fd, _CHUNK):
             self._hash.update(chunk)
@@ -172,7 +183,7 @@ class _Reported:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OSError):
             artifact = self._partial.artifact
-            need = artifact.size - self._partial.offset
+            need = artifact.size - self._partial.offset if artifact.size else None
             message = f"cannot save the download of {artifact.filename}"
             raise as_store_error(error, self._partial.path, message, need=need) from error
 

@@ -279,7 +279,7 @@ def _check_status(response: requests.Response) -> None:
         raise AttemptError(Trouble.AGAIN, said, wait=_retry_after(response.headers.get("Retry-After")))
     hint = "HTTP_PROXY and HTTPS_PROXY may hold a user and a password" if status == 407 else None
     if status in (401, 403):
-        hint = "the URL of XTOOL_DEBIAN_MIRROR may hold a user and a password"
+        hint = "a mirror's URL, as in XTOOL_DEBIAN_MIRROR, may hold a user and a password"
     raise AttemptError(Trouble.REFUSED, said, hint=hint)
 
 

@@ -91,7 +91,7 @@ def _attempt(ctx: Context, client: Client, url: str, partial: Partial) -> None:
         if response.status_code == 200 and partial.offset:
             partial.restart()
         announced = _announced(response)
-        if announced is not None and partial.offset + announced > partial.artifact.size:
+        if announced is not None and partial.offset + announced > partial.limit:
             raise _wrong(partial, response, f"{format_bytes(partial.offset + announced)} were announced")
         partial.remember(response, url)
         _read(ctx, client, response, partial)
@@ -99,6 +99,8 @@ def _attempt(ctx: Context, client: Client, url: str, partial: Partial) -> None:
             return
         if announced is None and not _is_chunked(response):
             raise AttemptError(Trouble.AGAIN, f"the connection ended after {_so_far(partial)}")
+        if not partial.artifact.size:
+            raise _differs(partial)
         raise _wrong(partial, response, f"it ends after {_so_far(partial)}")
 
 
@@ -106,7 +108,7 @@ def _read(ctx: Context, client: Client, response: Response, partial: Partial) ->
     """Read the body into the partial file, watching its pace and its size."""
     from urllib3.exceptions import HTTPError
 
-    left = partial.artifact.size - partial.offset
+    left = partial.limit - partial.offset
     stall = ctx.settings.stall_timeout
     window, arrived = time.monotonic(), 0
     while True:
@@ -137,16 +139,21 @@ def _read(ctx: Context, client: Client, response: Response, partial: Partial) ->
 
 def _compare(partial: Partial) -> None:
     """Refuse a complete file that is another one than its artifact says."""
-    expected, got = partial.artifact.sha256, partial.sha256
-    if got != expected:
-        size = format_bytes(partial.artifact.size)
-        raise AttemptError(Trouble.WRONG, f"expected sha256 {expected}, got {got} ({size})")
+    if partial.sha256 != partial.artifact.sha256:
+        raise _differs(partial)
+
+
+def _differs(partial: Partial) -> AttemptError:
+    """A whole file with another hash than its artifact's."""
+    expected, got, size = partial.artifact.sha256, partial.sha256, format_bytes(partial.offset)
+    return AttemptError(Trouble.WRONG, f"expected sha256 {expected}, got {got} ({size})")
 
 
 def _wrong(partial: Partial, response: Response, what: str) -> AttemptError:
     """A file of another size than its artifact's."""
     artifact = partial.artifact
-    reason = f"expected {artifact.size} bytes, but {what}"
+    wanted = f"{artifact.size} bytes" if artifact.size else f"at most {format_bytes(partial.limit)}"
+    reason = f"expected {wanted}, but {what}"
     if partial.sha256 == artifact.sha256:
         return AttemptError(
             Trouble.WRONG,
@@ -179,4 +186,5 @@ def _is_chunked(response: Response) -> bool:
 
 
 def _so_far(partial: Partial) -> str:
-    return f"{format_bytes(partial.offset)} of {format_bytes(partial.artifact.size)}"
+    size = partial.artifact.size
+    return f"{format_bytes(partial.offset)} of {format_bytes(size) if size else 'an unknown size'}"
