@@ -4,6 +4,10 @@ It stands in the place of glibc's own `libc_nonshared.a`. Every function in it i
 the program or library that needs it and is never exported. Headers are made to answer for the floor
 (`xtool.toolchain.headers`), so but for stat the shims serve what is already compiled: libstdc++.a, libgcc.a,
 libgcov.a.
+
+Shared libraries that were linked elsewhere (`xtool.toolchain.lower`) get the same, and more, from the compat
+library, `libxtool-floor.so.1`. A project cannot link with it: what a configure script finds must be what it
+would find on the old system.
 """
 
 from __future__ import annotations
@@ -42,6 +46,7 @@ class Shim:
         machines: targets that need it; empty for all.
         define: preprocessor name to set where the floor exports `when`.
         when: see `define`.
+        archive: GCC's library that it is linked with; without it, it is left out.
     """
 
     source: str
@@ -49,6 +54,7 @@ class Shim:
     machines: tuple[str, ...] = ()
     define: str = ""
     when: str = ""
+    archive: str = ""
 
 
 _ISOC23 = ("__isoc23_strtol", "__isoc23_strtoul", "__isoc23_strtoll", "__isoc23_strtoull")
@@ -68,6 +74,42 @@ _SHIMS = (
     Shim("ieee128.c", _IEEE128, machines=("ppc64le",)),
     Shim("hwcap.c", machines=("ppc64le",), define="XTOOL_HWCAP_IN_TCB", when=_HWCAP),
 )
+
+
+COMPAT_SONAME = "libxtool-floor.so.1"
+"""The compat library. No link name leads to it; it goes into wheels beside the libraries that need it."""
+
+_COMPAT_VERSION = "XTOOL_FLOOR_1"
+"""The version of all that it exports. Nobody asks for it: it keeps the library from answering in the place of
+the C library, which the loader lets a library without versions do."""
+
+_QUAD = (
+    "__acosieee128", "__acoshieee128", "__asinieee128", "__asinhieee128", "__atan2ieee128", "__atanieee128",
+    "__atanhieee128", "__cabsieee128", "__ccosieee128", "__cexpieee128", "__clogieee128", "__copysignieee128",
+    "__cosieee128", "__coshieee128", "__csinieee128", "__csqrtieee128", "__erfcieee128", "__expieee128",
+    "__fabsieee128", "__fmaieee128", "__fmodieee128", "__jnieee128", "__log10ieee128", "__logieee128",
+    "__roundieee128", "__sinieee128", "__sinhieee128", "__snprintfieee128", "__sqrtieee128", "__strtoieee128",
+    "__tanieee128", "__tanhieee128", "__truncieee128", "__ynieee128",
+)  # fmt: skip
+_CLOCKWAIT = (
+    "pthread_cond_clockwait", "pthread_mutex_clocklock", "pthread_rwlock_clockrdlock",
+    "pthread_rwlock_clockwrlock", "sem_clockwait",
+)  # fmt: skip
+_KERNEL = (
+    "memfd_create", "copy_file_range", "renameat2", "statx", "gettid", "tgkill", "close_range", "closefrom",
+)  # fmt: skip
+
+_LIBRARY_SHIMS = (
+    *(shim for shim in _SHIMS if shim.symbols not in ((), _ISOC23, _IEEE128)),
+    Shim("library/random.c", ("getrandom", "arc4random_buf", "arc4random_uniform")),
+    Shim("library/memory.c", ("explicit_bzero", "__explicit_bzero_chk", "reallocarray")),
+    Shim("library/strl.c", ("strlcpy", "strlcat", "__strlcpy_chk", "__strlcat_chk")),
+    Shim("library/clockwait.c", _CLOCKWAIT),
+    Shim("library/kernel.c", _KERNEL),
+    Shim("library/hwcap.c", (_HWCAP,), machines=("ppc64le",)),
+    Shim("library/ieee128.c", _QUAD, machines=("ppc64le",), archive="libquadmath.a"),
+)
+"""What the compat library is made of; it exports those of the names that the floor lacks."""
 
 
 def sources_digest() -> str:
@@ -112,7 +154,15 @@ class Workshop:
     scratch: Path
     log: Log
 
-    def compile(self, flags: Sequence[str], sources: Sequence[Path], output: Path) -> None:
+    def runtime_archive(self, name: str) -> Path | None:
+        """An archive that GCC brings, or None."""
+        command: list[str | Path] = [self.tools.tool("gcc"), f"-print-file-name={name}"]
+        found = Path(run(command, log=self.log, what=f"looking for {name}").stdout.strip())
+        return found if found.is_absolute() else None
+
+    def compile(
+        self, flags: Sequence[str], sources: Sequence[Path], output: Path, libraries: Sequence[str] = ()
+    ) -> None:
         """Compile sources of `compat/` into one object.
 
         Raises:
@@ -121,7 +171,7 @@ class Workshop:
         command: list[str | Path] = [self.tools.tool("gcc"), f"--sysroot={self.sysroot}"]
         # The sources' folder must not reach the object: the same inputs give the same bytes.
         command += [*self.target.cflags, *_FLAGS, f"-ffile-prefix-map={SOURCES}=.", *flags]
-        run([*command, "-o", output, *sources], log=self.log, what=f"compiling {output.name}")
+        run([*command, "-o", output, *sources, *libraries], log=self.log, what=f"compiling {output.name}")
 
 
 def write_archive(shop: Workshop, shims: Sequence[Shim], exported: Collection[str], archive: Path) -> None:
@@ -147,6 +197,43 @@ def write_archive(shop: Workshop, shims: Sequence[Shim], exported: Collection[st
         objects = list(pool.map(compile_one, shims))
     # D: no dates, owners or modes, so that the same inputs give the same bytes.
     run([shop.tools.tool("ar"), "rcsD", archive, *objects], log=shop.log, what="archiving the shims")
+
+
+def write_compat_library(shop: Workshop, exported: Collection[str], folder: Path) -> frozenset[str]:
+    """Write the compat library of a floor, `libxtool-floor.so.1`, into a folder.
+
+    Args:
+        shop: tools; the sysroot must be complete but for this library.
+        exported: names that the floor's libraries export.
+        folder: where it goes.
+
+    Returns:
+        The names that it exports: none of them is in `exported`.
+
+    Raises:
+        CommandFailed: a source does not compile.
+    """
+    archives: dict[str, Path | None] = {"": None}
+    shims = []
+    for shim in _LIBRARY_SHIMS:
+        elsewhere = shim.machines and shop.target.name not in shim.machines
+        if elsewhere or set(shim.symbols) <= set(exported):
+            continue
+        if shim.archive:
+            archives[shim.archive] = shop.runtime_archive(shim.archive)
+        if not shim.archive or archives[shim.archive]:
+            shims.append(shim)
+    names = provided(shims) - set(exported)
+    script = shop.scratch / "xtool_floor.map"
+    listed = "".join(f"    {name};\n" for name in sorted(names))
+    listed = f"  global:\n{listed}" if listed else ""
+    script.write_text(f"{_COMPAT_VERSION} {{\n{listed}  local: *;\n}};\n", encoding="ascii")
+    flags = ["-shared", "-fvisibility=default", f"-Wl,-soname,{COMPAT_SONAME}", "-Wl,--build-id=none"]
+    flags += [f"-Wl,--version-script={script}", "-Wl,--as-needed", "-Wl,--no-undefined", *shop.target.ldflags]
+    # Without a name for `-l`, and so that the file names in the object say nothing of this machine.
+    sources = [SOURCES / shim.source for shim in shims] + [path for path in archives.values() if path]
+    shop.compile([*flags, "-s"], sources, folder / COMPAT_SONAME, ["-lm"])
+    return names
 
 
 def write_start_files(shop: Workshop, folder: Path) -> None:

@@ -2,14 +2,16 @@
 
 Layout of the component: what Debian has below `usr/` lies at its root (`bin`, `lib/gcc-cross/TRIPLET/14`,
 `libexec/gcc-cross/TRIPLET/14`, `TRIPLET/bin`, `TRIPLET/include/c++/14`), because GCC looks for its parts
-relative to its own `bin`. No C library is in it: `--sysroot` alone decides. No shared libstdc++, libatomic,
-libgfortran or libquadmath is in it either: they are linked statically (`docs/decisions/0003`).
+relative to its own `bin`. No C library is in it: `--sysroot` alone decides. libstdc++ and libatomic are there
+as archives alone. What stays shared, libgomp, libgfortran and libquadmath, is put into every sysroot by
+`xtool.toolchain.runtimes`; the compiler keeps the originals where no search looks (`docs/decisions/0003`).
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,8 +26,10 @@ from xtool.targets import Glibc, Host, Target
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 from xtool.toolchain.unsigned import unsign
 
-REVISION = 3
+REVISION = 4
 FACTS_FILE = "share/xtool/toolchain.json"
+RUNTIMES = "share/xtool/runtimes"
+"""Folder of the shared runtime libraries under their sonames, as they were packaged."""
 _SCHEMA = 1
 
 STATIC_RUNTIMES = (
@@ -36,7 +40,7 @@ STATIC_RUNTIMES = (
     "libgcc.a",
     "libgcc_eh.a",
     "libc_nonshared.a",
-    "libgfortran.a",
+    "libcaf_single.a",
     "libquadmath.a",
     "libatomic.a",
 )
@@ -56,7 +60,9 @@ _UNUSED = re.compile(
 )
 """Members of the packages that no build needs, or that would only mislead one."""
 
-_SHARED_RUNTIME = re.compile(r".*/lib(stdc\+\+|gcc_s|atomic|gfortran|quadmath)\.so(\.[0-9.]+)?")
+_SHARED_RUNTIME = re.compile(r"lib(gomp|gfortran|quadmath)\.so\.[0-9]+")
+_DROPPED = re.compile(r"lib(stdc\+\+|gcc_s|atomic|gomp|gfortran|quadmath)\.so(\.[0-9.]+)?|libgfortran\.a")
+"""What must not be found beside the compiler: a sysroot brings it, or nothing is to be linked with it."""
 
 _LIBGCC_S = """/* The shared part comes from the sysroot; some functions are in the static part only. */
 GROUP ( libgcc_s.so.1 -lgcc )
@@ -180,7 +186,7 @@ def _assemble(work: Assembly, *, host: Host, target: Target, version: str, langu
     tree = work.scratch / "tree"
     unpack_wanted(work, tree, _UNUSED)
     _move_in(tree, work.staging, layout)
-    _drop_shared_runtimes(work.staging)
+    _put_runtimes_aside(work.staging, layout.triplet)
     _name_tools(work.staging, layout)
     _mend_headers(work.staging / layout.cxx_config)
     _mend_archives(work.staging / layout.gcc_lib, target)
@@ -206,10 +212,19 @@ def _move_in(tree: Path, staging: Path, layout: _Layout) -> None:
         (tree / "usr" / folder).rename(destination)
 
 
-def _drop_shared_runtimes(staging: Path) -> None:
-    for path in sorted(staging.rglob("*.so*")):
-        if _SHARED_RUNTIME.fullmatch("/" + path.relative_to(staging).as_posix()):
-            path.unlink()
+def _put_runtimes_aside(staging: Path, triplet: str) -> None:
+    """Keep the shared runtimes that sysroots are given, and leave no runtime for the linker to find."""
+    kept = staging / RUNTIMES
+    kept.mkdir(parents=True)
+    for path in sorted((staging / triplet / "lib").iterdir()):
+        if _SHARED_RUNTIME.fullmatch(path.name):
+            shutil.copyfile(path, kept / path.name)
+    # Some targets have the archive alone.
+    quadmath = any(kept.glob("libquadmath.so.*"))
+    for folder in (staging / triplet / "lib", staging / "lib" / "gcc-cross"):
+        for path in sorted(folder.rglob("lib*")):
+            if _DROPPED.fullmatch(path.name) or (path.name == "libquadmath.a" and quadmath):
+                path.unlink()
 
 
 def _name_tools(staging: Path, layout: _Layout) -> None:

@@ -19,7 +19,7 @@ from xtool.kit import Sysroot, Toolchain
 from xtool.log import Log
 from xtool.recipes import Assembly, Recipe
 from xtool.targets import Glibc, Target, format_glibc, parse_glibc
-from xtool.toolchain import compat, headers, stubs
+from xtool.toolchain import compat, headers, runtimes, stubs
 from xtool.toolchain.floor import (
     Libraries,
     Symbol,
@@ -30,7 +30,7 @@ from xtool.toolchain.floor import (
 )
 from xtool.toolchain.gcc import toolchain
 
-REVISION = 2
+REVISION = 3
 KIND = "derived"
 _COMPONENT = "glibc"
 _LOWEST: Glibc = (2, 17)
@@ -159,6 +159,8 @@ def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
     _write_start_files(shop, floor, packaged, folder)
     shutil.copyfile(packaged / "libc_nonshared.a", folder / "libc_nonshared.a")
     compat.write_archive(shop, shims, names, folder / "libc_nonshared.a")
+    listed = {soname: frozenset(map(str, symbols)) for soname, symbols in exports.items()}
+    runtimes.install_runtimes(shop, listed, folder)
 
     write_tables(job.staging, exports, later_symbols(today, names))
 
@@ -166,7 +168,7 @@ def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
 def write_tables(root: Path, exports: Libraries, later: Mapping[str, str]) -> None:
     """Write what `kit.Sysroot.exports` and `kit.Sysroot.later` name."""
     share = root / "share" / "xtool"
-    share.mkdir(parents=True)
+    share.mkdir(parents=True, exist_ok=True)
     table = {soname: sorted(map(str, symbols)) for soname, symbols in sorted(exports.items())}
     (share / "exports.json").write_text(json.dumps(table, indent=0) + "\n", encoding="ascii")
     (share / "later.json").write_text(json.dumps(later, indent=0) + "\n", encoding="ascii")

@@ -78,6 +78,27 @@ def unsign(path: Path) -> None:
     """
     data = bytearray(path.read_bytes())
     unsign_archive(data, path.name)
+    _replace(path, data)
+
+
+def unsign_library(path: Path) -> None:
+    """Do the same to a shared library.
+
+    Raises:
+        ArchiveError: the file or an unwind table is malformed.
+    """
+    data = bytearray(path.read_bytes())
+    try:
+        if not data.startswith(b"\x7fELF"):
+            raise ValueError("it is no ELF file")
+        with memoryview(data) as view:
+            _unsign_object(view)
+    except (ValueError, KeyError, IndexError, struct.error) as error:
+        raise ArchiveError(f"{path.name} cannot be mended: {error}") from error
+    _replace(path, data)
+
+
+def _replace(path: Path, data: bytes | bytearray) -> None:
     mode = path.stat().st_mode & 0o777
     path.unlink()
     path.write_bytes(data)

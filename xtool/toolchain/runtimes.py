@@ -1,0 +1,103 @@
+"""GCC's shared runtime libraries in a sysroot, lowered to its floor: OpenMP's, Fortran's, quad precision's.
+
+They are linked by their usual names and found in the sysroot alone; whatever needs one brings it along,
+grafted into the wheel. C++'s runtime is no such library: it is linked statically (`docs/decisions/0003`).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from xtool.kit import Sysroot
+from xtool.targets import Target
+from xtool.toolchain import gcc
+from xtool.toolchain.compat import COMPAT_SONAME, Workshop, write_compat_library
+from xtool.toolchain.lower import Exports, Lowered, lower
+from xtool.toolchain.unsigned import unsign_library
+
+_LIBRARY_FOLDERS = ("usr/lib", "usr/lib64", "lib", "lib64")
+
+_STATIC_FORTRAN = """/* For -static-libgfortran: GCC's archive would put text relocations into a library. */
+INPUT ( libgfortran.so.5 )
+"""
+
+
+def install_runtimes(shop: Workshop, exports: Exports, folder: Path) -> dict[str, Lowered]:
+    """Put the compat library and the toolchain's shared runtimes into a sysroot, with their link names.
+
+    Args:
+        shop: tools; the sysroot must be complete but for these.
+        exports: what the floor's libraries export: soname -> `symbol@version`.
+        folder: the sysroot's library folder, where `-l` looks.
+
+    Returns:
+        By soname, what lowering it came to. What is missing somewhere is no error here: the library goes on
+        asking for it, and a wheel with it is refused by name.
+
+    Raises:
+        CommandFailed: the compat library does not compile.
+        ArchiveError: a runtime library is malformed.
+    """
+    exported = {entry.partition("@")[0] for names in exports.values() for entry in names}
+    compat = write_compat_library(shop, exported, folder)
+    found = {}
+    for packaged in sorted((shop.tools.path / gcc.RUNTIMES).glob("lib*.so.*")):
+        library = folder / packaged.name
+        shutil.copyfile(packaged, library)
+        found[packaged.name] = fit(library, shop.target, exports, compat)
+        (folder / f"{packaged.name.partition('.so.')[0]}.so").symlink_to(packaged.name)
+    if "libgfortran.so.5" in found:
+        (folder / "libgfortran.a").write_text(_STATIC_FORTRAN, encoding="ascii")
+    return found
+
+
+def fit(library: Path, target: Target, exports: Exports, compat: Iterable[str]) -> Lowered:
+    """Make a shared library that was built for a newer system fit for a floor, in place.
+
+    Args:
+        library: the file.
+        target: its machine.
+        exports: what the floor's libraries export.
+        compat: names that the sysroot's compat library exports (`compat_names`).
+
+    Raises:
+        ArchiveError: it is no shared library, or a malformed one.
+    """
+    if target.elf.machine == "EM_AARCH64":
+        unsign_library(library)
+    return lower(library, exports, frozenset(compat), compat_soname=COMPAT_SONAME)
+
+
+def compat_names(library: Path) -> frozenset[str]:
+    """What a sysroot's compat library exports.
+
+    Raises:
+        ArchiveError: it is malformed.
+        UsageError: there is none.
+    """
+    from xtool.wheel.elf import read_elf
+
+    return read_elf(library).export_names
+
+
+def offer_libraries(sysroot: Sysroot, own: Iterable[str], into: Path) -> Path:
+    """Make a folder of links to those libraries of a sysroot that may go into a wheel.
+
+    Never those of the C library: a derived sysroot's are empty shells, and a real one's are a whole that no
+    process can have twice.
+
+    Args:
+        sysroot: the sysroot.
+        own: sonames of its C library and libgcc_s, the keys of `exports.json`.
+        into: an empty folder.
+    """
+    kept = frozenset(own)
+    for name in _LIBRARY_FOLDERS:
+        folder = sysroot.path / name
+        for path in sorted(folder.glob("lib*.so*")) if folder.is_dir() else ():
+            real = path.resolve()
+            if not kept & {path.name, real.name} and not (into / path.name).exists():
+                (into / path.name).symlink_to(real)
+    return into
