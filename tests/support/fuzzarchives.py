@@ -85,13 +85,15 @@ def deb_member(name: str) -> Mutator:
     return either(inner, inner, inner, fuzzformats.xz) if suffix == ".xz" else inner
 
 
-def run_unpack(filename: str, data: bytes, folder: Path) -> object:
-    """Unpack an archive beside a file that must stay as it is."""
+def run_unpack(
+    filename: str, data: bytes, folder: Path, *, around: Callable[[bytes], bytes] = bytes
+) -> object:
+    """Unpack an archive, with something put `around` it or not, beside a file that must stay as it is."""
     from xtool import archive
 
     salt = zlib.crc32(data)
     victim = lay_out(folder)
-    packed = forge.verified(folder / filename, data, unpacked_size=CAP)
+    packed = forge.verified(folder / filename, around(data), unpacked_size=CAP)
     root = folder / "in" / "side"
     links = "rewrite" if salt & 2 else "refuse"
     try:
@@ -99,7 +101,8 @@ def run_unpack(filename: str, data: bytes, folder: Path) -> object:
     finally:
         check_confined(folder, victim, {filename})
     check_tree(root, cap=CAP)
-    check_read_alike(filename, data)
+    if not filename.endswith(".rpm"):
+        check_read_alike(filename, data)
     return names
 
 
@@ -233,4 +236,4 @@ def run_debsize(data: bytes, folder: Path) -> None:
 
     path = folder / "a.deb"
     path.write_bytes(data)
-    check(unpacked_size(path) >= 0, "a negative size")
+    check(0 <= unpacked_size(path) < 1 << 40, "a size that cannot be")

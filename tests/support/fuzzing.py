@@ -306,6 +306,8 @@ def _one_process(
     child.join()
     if ended is not None:
         return ended
+    if child.exitcode == 1:
+        raise RuntimeError(f"the harness itself failed on {name}, seed {seed}, number {int(place[0])}")
     number = int(place[0])
     # The inputs before it were tried, but nobody can say any more what came of them: only the number counts.
     tally = Tally(inputs=number - start, seconds=time.monotonic() - begun)

@@ -101,7 +101,7 @@ def noise(rng: random.Random, data: bytes, pool: Pool, *, most: int = 6) -> byte
     out = bytearray(data)
     for _ in range(1 if rng.random() < 0.4 else rng.randint(1, most)):
         if not out:
-            out += rng.choice(pool)[: rng.randrange(1, 200)] if pool else b"\0"
+            out += (rng.choice(pool)[: rng.randrange(1, 200)] if pool else b"") or b"\0"
         rng.choice(_BLIND)(rng, out, pool)
     return bytes(out)
 

@@ -17,7 +17,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from support import elfforge, forge, fuzzarchives, fuzzformats, fuzzindexes, fuzzrecords, hostelf, parts
+from support import (
+    elfforge,
+    forge,
+    fuzzarchives,
+    fuzzformats,
+    fuzzindexes,
+    fuzzrecords,
+    fuzzrpm,
+    hostelf,
+    parts,
+)
 from support.fuzzarchives import CAP, check, check_confined, check_tree, lay_out
 from support.fuzzmutate import Mutator, document, either, lines, noise
 
@@ -399,6 +409,23 @@ def targets() -> dict[str, Target]:
             either(fuzzformats.xz, noise),
             fuzzarchives.run_xzblocks,
         ),
+        Target(
+            "rpm",
+            "whole .rpm unpacked",
+            unpacking,
+            fuzzrpm.rpm_seeds,
+            fuzzrpm.rpm,
+            partial(fuzzarchives.run_unpack, "a-1-1.ppc64le.rpm"),
+        ),
+        Target(
+            "rpmheader",
+            "headers and digests of a .rpm",
+            unpacking,
+            fuzzrpm.rpm_seeds,
+            fuzzrpm.rpm,
+            fuzzrpm.run_header,
+        ),
+        Target("cpio", "cpio of a .rpm", unpacking, fuzzrpm.cpio_seeds, fuzzrpm.cpio, fuzzrpm.run_cpio),
         Target(
             "debsize",
             "size of a .deb's data",
