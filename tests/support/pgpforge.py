@@ -35,6 +35,7 @@ class Key:
         expires: seconds that it is valid for; 0 for ever.
         self_hash: hash of its own certification.
         revoked: whether it says that it was compromised.
+        numbers: modulus and secret exponent, instead of those that come from the seed.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Key:
         expires: int = 0,
         self_hash: str = "sha256",
         revoked: bool = False,
+        numbers: tuple[int, int] | None = None,
     ) -> None:
-        self.modulus, self._secret = _rsa(seed, bits)
+        self.numbers = numbers or _rsa(seed, bits)
+        self.modulus, self._secret = self.numbers
         self.created = created
         body = struct.pack(">BIB", 4, created, 1) + _mpi(self.modulus) + _mpi(EXPONENT)
         self.public = body
