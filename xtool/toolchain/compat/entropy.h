@@ -6,9 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+#include "syscalls.h"
 
 /* Fill a buffer; 0, or -1 with errno set. */
 static int

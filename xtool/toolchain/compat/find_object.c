@@ -6,6 +6,21 @@
 #include <stddef.h>
 #include <string.h>
 
+/* The headers of an older glibc do not have it. As in glibc 2.35's <dlfcn.h> (bits/dl_find_object.h) on every machine
+   that has 64-bit distributions: neither i386's dlfo_eh_dbase nor arm's dlfo_eh_count.  */
+#ifndef DLFO_STRUCT_HAS_EH_DBASE
+struct dl_find_object
+{
+  unsigned long long dlfo_flags;
+  void *dlfo_map_start;
+  void *dlfo_map_end;
+  struct link_map *dlfo_link_map;
+  void *dlfo_eh_frame;
+  unsigned long long dlfo_reserved[7];
+};
+int _dl_find_object (void *, struct dl_find_object *);
+#endif
+
 struct search
 {
   ElfW (Addr) address;
