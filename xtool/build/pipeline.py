@@ -199,10 +199,11 @@ def _build_one(
             jobs=request.jobs,
             config_settings=request.config_settings,
         )
+    from xtool.toolchain.runtimes import offer_libraries
     from xtool.wheel.judge import judge
     from xtool.wheel.repair import repair
 
-    libraries = (kit.toolchain.path / kit.target.triplet / "lib",)
+    libraries = (offer_libraries(kit.sysroot, place / "libraries"),)
     with clock("judge"):
         asked = partial(
             judge,

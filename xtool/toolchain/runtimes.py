@@ -6,10 +6,12 @@ grafted into the wheel. C++'s runtime is no such library: it is linked staticall
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from xtool.errors import StoreError
 from xtool.kit import Sysroot
 from xtool.targets import Target
 from xtool.toolchain import gcc
@@ -82,7 +84,7 @@ def compat_names(library: Path) -> frozenset[str]:
     return read_elf(library).export_names
 
 
-def offer_libraries(sysroot: Sysroot, own: Iterable[str], into: Path) -> Path:
+def offer_libraries(sysroot: Sysroot, into: Path) -> Path:
     """Make a folder of links to those libraries of a sysroot that may go into a wheel.
 
     Never those of the C library: a derived sysroot's are empty shells, and a real one's are a whole that no
@@ -90,14 +92,25 @@ def offer_libraries(sysroot: Sysroot, own: Iterable[str], into: Path) -> Path:
 
     Args:
         sysroot: the sysroot.
-        own: sonames of its C library and libgcc_s, the keys of `exports.json`.
-        into: an empty folder.
+        into: the folder to make.
+
+    Raises:
+        StoreError: the sysroot is damaged.
     """
-    kept = frozenset(own)
-    for name in _LIBRARY_FOLDERS:
-        folder = sysroot.path / name
+    try:
+        own = frozenset(json.loads(sysroot.exports.read_text(encoding="ascii")))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"cannot read {sysroot.exports}: {error}", hint="`xtool verify` finds damage"
+        ) from error
+    into.mkdir()
+    folders = [sysroot.path / name for name in _LIBRARY_FOLDERS]
+    # What packages bring stands in Debian's multiarch folder, some of it one folder below.
+    for multiarch in sorted((sysroot.path / "usr" / "lib").glob("*-linux-gnu*")):
+        folders += [multiarch, *(below for below in sorted(multiarch.iterdir()) if below.is_dir())]
+    for folder in folders:
         for path in sorted(folder.glob("lib*.so*")) if folder.is_dir() else ():
             real = path.resolve()
-            if not kept & {path.name, real.name} and not (into / path.name).exists():
+            if not own & {path.name, real.name} and not (into / path.name).exists():
                 (into / path.name).symlink_to(real)
     return into
