@@ -7,7 +7,10 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from xtool.catalog import default_root
+from xtool.sysrootrules import Library, Rules, read_rules
 from xtool.targets import format_glibc
+from xtool.toolchain.packages import installed_packages
 
 if TYPE_CHECKING:
     from xtool.crossenv.trace import BuildTrace
@@ -71,19 +74,53 @@ def _missing_header(match: re.Match[str], kit: Kit) -> str:
     since = header_since(match[1])
     if since is not None:
         return _too_new(f"the header `{match[1]}`", format_glibc(since), kit)
-    return (
-        f"`{match[1]}` is not in the {kit.target.name} sysroot, which has the C library only: point to a "
-        "build of that library for the target with XTOOL_CFLAGS=-I... and XTOOL_LDFLAGS=-L..., or let the "
-        "project use its bundled copy"
+    return _package(f"`{match[1]}`", _rules().library_of_header(match[1]), kit) or (
+        f"`{match[1]}` is not in the {kit.target.name} sysroot, which has {_content(kit)}: name the package "
+        "that has it with `--sysroot-package`, point to a build of that library for the target with "
+        "XTOOL_CFLAGS=-I... and XTOOL_LDFLAGS=-L..., or let the project use its bundled copy"
     )
 
 
 def _missing_library(match: re.Match[str], kit: Kit) -> str:
-    return (
-        f"there is no library `{match[1]}` in the {kit.target.name} sysroot, which has the C library only: "
-        "point to a build of it for the target with XTOOL_LDFLAGS=-L..., or let the project use its bundled "
-        "copy"
+    return _package(f"`-l{match[1]}`", _rules().library_of_link(match[1]), kit) or (
+        f"there is no library `{match[1]}` in the {kit.target.name} sysroot, which has {_content(kit)}: name "
+        "the package that has it with `--sysroot-package`, point to a build of it for the target with "
+        "XTOOL_LDFLAGS=-L..., or let the project use its bundled copy"
     )
+
+
+def _missing_module(match: re.Match[str], kit: Kit) -> str | None:
+    return _package(f"the pkg-config file `{match[1]}.pc`", _rules().library_of_module(match[1]), kit) or (
+        f"there is no `{match[1]}.pc` in the {kit.target.name} sysroot, which has {_content(kit)}: name the "
+        "package that has it with `--sysroot-package`"
+    )
+
+
+def _asked_tool(match: re.Match[str], kit: Kit) -> str | None:
+    return _package(f"what `{match[1]}` tells of", _rules().library_of_tool(match[1]), kit)
+
+
+def _package(what: str, library: Library | None, kit: Kit) -> str | None:
+    """The cure for something that a known package brings, unless the sysroot has that package already."""
+    if library is None:
+        return None
+    name = library.package(kit.sysroot.kind)
+    if name in {package["name"] for package in installed_packages(kit.sysroot.path)}:
+        return None
+    return (
+        f"{what} is not in the {kit.target.name} sysroot: `--sysroot-package {name}` brings it, or set "
+        f'`sysroot-package = ["{name}"]` in `[tool.xtool]`'
+    )
+
+
+def _content(kit: Kit) -> str:
+    packages = installed_packages(kit.sysroot.path)
+    asked = [package["name"] for package in packages if not package["needed_by"]]
+    return f"the C library and {', '.join(asked)}" if asked else "the C library only"
+
+
+def _rules() -> Rules:
+    return read_rules(default_root())
 
 
 def _bad_option(match: re.Match[str], kit: Kit) -> str:
@@ -152,7 +189,11 @@ _QUOTE = "[`'\"\u2018\u2019]"
 _HINTS: tuple[tuple[str, Callable[[re.Match[str], Kit], str | None]], ...] = (
     (r"fatal error: (?:Python|pyconfig)\.h: No such file", _python_h),
     (r"fatal error: ([^:\s]+): No such file or directory", _missing_header),
+    (r"^xtool: error: (\S+) was asked, but \S+ is not in the sysroot", _asked_tool),
     (r"cannot find -l:?([^\s:]+)", _missing_library),
+    (r"Package '?([\w.+-]+)'?(?:, required by '[^']+',)? (?:was )?not found", _missing_module),
+    (r"No package '([\w.+-]+)' found", _missing_module),
+    (r"Dependency \"?([\w.+-]+)\"? not found", _missing_module),
     (rf"unrecognized (?:command[- ]line )?option {_QUOTE}?(-[\w=+.-]+)", _bad_option),
     (rf"(?:bad value .* for|argument to) {_QUOTE}?(-m[\w=+.-]+)", _bad_option),
     (r"Exec format error|cannot execute binary file", _foreign_binary),

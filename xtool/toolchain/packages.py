@@ -160,7 +160,7 @@ def _assemble(job: Assembly, *, target: Target, pins: Pins, base: str) -> None:
     root = job.needs[base]
     own = _copy_base(root, job.staging)
     kept_out = _merge(raw, job.staging, own, target.multiarch)
-    lowered = _lower(job.staging, root)
+    lowered = _fit(job.staging, root, target)
     records = [
         {
             "name": artifact.name,
@@ -252,19 +252,23 @@ def _plain(name: str, multiarch: str) -> str:
     return re.sub(r"^(usr/)?lib(64)?/", "usr/lib/", name)
 
 
-def _lower(staging: Path, root: Path) -> dict[str, dict[str, Any]]:
+def _fit(staging: Path, root: Path, target: Target) -> dict[str, dict[str, Any]]:
     """Lower every shared library that is not the base's; by its name, what that came to."""
-    from xtool.toolchain.lower import lower
+    from xtool.toolchain.compat import COMPAT_SONAME
+    from xtool.toolchain.runtimes import compat_names, fit
 
     exports: Mapping[str, Sequence[str]] = json.loads(
         (root / "share" / "xtool" / "exports.json").read_text(encoding="ascii")
     )
+    library = next((path for path in root.glob(f"usr/lib*/{COMPAT_SONAME}")), None)
+    compat = compat_names(library) if library is not None else frozenset()
     found = {}
-    for path in sorted(staging.glob("usr/lib*/**/lib*.so*")):
+    folders = [path for path in staging.glob("usr/lib*") if not path.is_symlink()]
+    for path in sorted(path for folder in folders for path in folder.rglob("lib*.so*")):
         name = path.relative_to(staging).as_posix()
         if path.is_symlink() or (root / name).exists() or not _is_elf(path):
             continue
-        outcome = lower(path, exports)
+        outcome = fit(path, target, exports, compat)
         if outcome.changed or outcome.missing:
             found[name] = {"replaced": dict(sorted(outcome.replaced.items())), "missing": outcome.missing}
     return found
