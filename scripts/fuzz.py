@@ -42,9 +42,16 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--list", action="store_true", help="names of the parsers")
-    args = parser.parse_args()
+    parser.add_argument("--guided", type=Path, help=argparse.SUPPRESS)
+    args, words = parser.parse_known_args()
+    if args.guided:
+        from support import fuzzguided
 
-    from support import fuzztargets
+        fuzzguided.child(args.target[0], args.guided, args.work, words)
+    elif words:
+        parser.error(f"unknown: {' '.join(words)}")
+
+    from support import fuzzguided, fuzztargets
 
     known = fuzztargets.targets()
     names = args.target or list(known)
@@ -59,8 +66,6 @@ def main() -> int:
     if args.report:
         return report(args.work)
     if args.engine == "atheris":
-        from support import fuzzguided
-
         return max(fuzzguided.run(name, args.seconds, args.seed, args.work) for name in names)
     return mutate(names, args)
 

@@ -380,13 +380,17 @@ class Ledger:
         scratch = self._file.with_suffix(".new")
         scratch.write_text(json.dumps(self.figures, indent=1) + "\n")
         scratch.replace(self._file)
+        return self.keep(tally)
+
+    def keep(self, tally: Tally) -> list[Path]:
+        """Keep findings alone; gives the files of those that are new or shorter than before."""
         return [path for found in tally.findings.values() if (path := self._keep(*found)) is not None]
 
     def _keep(self, found: Finding, data: bytes, origin: str) -> Path | None:
         path = self.folder / "findings" / f"{found.target}-{digest(found.signature.encode())}"
         if path.exists() and path.stat().st_size <= len(data):
             return None
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         path.with_suffix(".json").write_text(json.dumps({**asdict(found), "origin": origin}, indent=1) + "\n")
         return path
