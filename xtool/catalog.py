@@ -234,7 +234,7 @@ class Catalog:
         return str(document["portable_python"]["mirror"])
 
     def declarations(self, host: Host, target: Target) -> Mapping[str, Declaration]:
-        """The declared components for a host and a target, by name."""
+        """The declared components for a host and a target, by name; without those that the target lacks."""
         path = self.root / "components.toml"
         document = load(path)
         check_fields(document, path, required={"schema", "component"})
@@ -243,8 +243,10 @@ class Catalog:
         found = {}
         for entry in document["component"]:
             check_fields(
-                entry, path, required={"name", "title", "version", "packages"}, optional={"optional"}
+                entry, path, required={"name", "title", "version", "packages"}, optional={"optional", "without"}
             )
+            if target.name in entry.get("without", ()):
+                continue
             packages = []
             for block in entry["packages"]:
                 check_fields(block, path, required={"suite", "arch", "names"}, where=entry["name"])

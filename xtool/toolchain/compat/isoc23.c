@@ -65,7 +65,18 @@ __isoc23_strtoul (const char *text, char **end, int base)
 #if ULONG_MAX == ULLONG_MAX
   return __isoc23_strtoull (text, end, base);
 #else
-# error "a 32-bit machine needs the range of unsigned long here"
+  int negative;
+  const char *digits = binary_digits (text, base, &negative);
+  if (digits == NULL)
+    return strtoul (text, end, base);
+  /* 32 bits: the range is that of unsigned long, and it saturates before the sign is applied. */
+  int saved = errno;
+  errno = 0;
+  unsigned long value = strtoul (digits, end, 2);
+  if (errno == ERANGE)
+    return value;
+  errno = saved;
+  return negative ? -value : value;
 #endif
 }
 
@@ -75,6 +86,20 @@ __isoc23_strtol (const char *text, char **end, int base)
 #if LONG_MAX == LLONG_MAX
   return __isoc23_strtoll (text, end, base);
 #else
-# error "a 32-bit machine needs the range of long here"
+  int negative;
+  const char *digits = binary_digits (text, base, &negative);
+  if (digits == NULL)
+    return strtol (text, end, base);
+  int saved = errno;
+  errno = 0;
+  unsigned long value = strtoul (digits, end, 2);
+  unsigned long most = negative ? (unsigned long) LONG_MAX + 1 : LONG_MAX;
+  if (errno == ERANGE || value > most)
+    {
+      errno = ERANGE;
+      return negative ? LONG_MIN : LONG_MAX;
+    }
+  errno = saved;
+  return negative ? (long) -value : (long) value;
 #endif
 }
