@@ -92,7 +92,7 @@ def header(
         region: 62 for a signature header, 63 for a header; None for none.
         index: by tag: type, offset and count, each None where it stays.
     """
-    store = b""
+    store = bytearray()
     rows = []
     for tag, kind, value in entries:
         if isinstance(value, list) and kind not in (STRING_ARRAY, I18N_STRING):
@@ -116,7 +116,7 @@ def header(
     if region is not None:
         rows.insert(0, (region, BIN, len(store), 16))
         store += struct.pack(">IIiI", region, BIN, -16 * len(rows), 16)
-    body = b"".join(struct.pack(">IIII", *row) for row in rows) + store
+    body = b"".join(struct.pack(">IIII", *row) for row in rows) + bytes(store)
     return b"\x8e\xad\xe8\x01" + bytes(4) + struct.pack(">II", len(rows), len(store)) + body
 
 
@@ -159,6 +159,7 @@ def rpm(
     main: bytes | None = None,
     signatures: Sequence[Entry] | None = None,
     first: bytes | None = None,
+    pad: bytes = b"\0",
 ) -> bytes:
     """A package around a cpio stream.
 
@@ -169,6 +170,7 @@ def rpm(
         main: replaces the header.
         signatures: replaces the entries of the signature header.
         first: replaces the lead.
+        pad: what stands between the headers, as often as needed.
     """
     body = packed if packed is not None else forge.compress(payload, compression)
     main = main if main is not None else header(header_entries(COMPRESSORS[compression]), 63)
@@ -182,4 +184,4 @@ def rpm(
         ]
     signed = header(signatures, 62)
     start = first if first is not None else lead()
-    return start + signed + bytes(-len(signed) % 8) + main + body
+    return start + signed + pad * (-len(signed) % 8) + main + body

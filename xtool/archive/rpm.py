@@ -43,7 +43,9 @@ _COMPRESSIONS = {"gzip": ".gz", "xz": ".xz", "zstd": ".zst"}
 _PAYLOAD_HASHES = {8: "sha256", 9: "sha384", 10: "sha512"}
 """OpenPGP's numbers of hash algorithms (RFC 9580, section 9.5)."""
 
-_PLAIN = re.compile(r"[0-9A-Za-z._+~^-]+")
+_NAME = re.compile(r"[0-9A-Za-z._+-]+")
+_VERSION = re.compile(r"[0-9A-Za-z._+~^]+")
+"""A dash in a version would leave open where the name ends; rpmbuild refuses it, too."""
 
 
 class _Tag:
@@ -265,7 +267,8 @@ def _check_lead(lead: bytes, label: str) -> None:
 
 def _identity(header: Header, tag: int, label: str) -> str:
     text = header.text(tag)
-    if text is None or not _PLAIN.fullmatch(text):
+    allowed = _NAME if tag == _Tag.NAME else _VERSION
+    if text is None or not allowed.fullmatch(text):
         raise ArchiveError(
             f"{label}: the header has no proper name, version or architecture", facts=[repr(text)]
         )
