@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,23 @@ def _code(**changes: object) -> bytes:
     return extension("_x", imports=wanted, needed=["libstdc++.so.6", "libc.so.6"], **changes)
 
 
+def unwrapped(text: str) -> str:
+    return re.sub(r"\n +", " ", text)
+
+
 def test_a_wheel_is_described_as_data(tmp_path: Path) -> None:
     report = inspect(wheel(tmp_path, {NAME: _code()}, tag=TAG))
     data = report.as_data()
     assert json.loads(json.dumps(data)) == data
+    assert (data["libc"], data["pythons"]) == ("glibc", "CPython 3.13")
+    assert (data["claim"]["relation"], data["claim"]["tag"]) == ("older", "manylinux_2_17_ppc64le")
+    assert [(step["tag"], step["status"], step["reaches"]) for step in data["ladder"]] == [
+        ("manylinux_2_26_ppc64le", "earned", "manylinux_2_26_ppc64le"),
+        ("manylinux_2_24_ppc64le", "blocked", "manylinux_2_17_ppc64le"),
+        ("manylinux_2_17_ppc64le", "follows", "manylinux_2_17_ppc64le"),
+    ]
+    (obstacle,) = data["ladder"][1]["obstacles"]
+    assert (obstacle["kind"], obstacle["file"], obstacle["symbols"]) == ("version", NAME, ["getentropy"])
     assert data["kind"] == "wheel"
     assert data["machine"] == "ppc64le"
     assert data["claimed_tags"] == ["manylinux2014_ppc64le", "manylinux_2_17_ppc64le"]
@@ -49,11 +63,24 @@ def test_a_wheel_is_described_as_data(tmp_path: Path) -> None:
         "little",
         "extension",
     )
+    assert (file["fits"], file["decided_by"]) == ("manylinux_2_26_ppc64le", "getentropy@GLIBC_2.25")
     assert (file["module"], file["suffix"]) == ("_x", SUFFIX)
     assert file["needed"] == ["libstdc++.so.6", "libc.so.6"]
     assert file["versions"] == [
-        {"kind": "GLIBC", "version": "2.25", "library": "libc.so.6", "symbols": ["getentropy"]},
-        {"kind": "GLIBCXX", "version": "3.4.11", "library": "libstdc++.so.6", "symbols": ["_Znwn"]},
+        {
+            "kind": "GLIBC",
+            "version": "2.25",
+            "library": "libc.so.6",
+            "symbols": ["getentropy"],
+            "tag": "manylinux_2_26_ppc64le",
+        },
+        {
+            "kind": "GLIBCXX",
+            "version": "3.4.11",
+            "library": "libstdc++.so.6",
+            "symbols": ["_Znwn"],
+            "tag": "manylinux_2_17_ppc64le",
+        },
     ]
     assert [(f["code"], f["symbol"]) for f in data["findings"]] == [("symbol", "getentropy@GLIBC_2.25")]
 
@@ -61,8 +88,15 @@ def test_a_wheel_is_described_as_data(tmp_path: Path) -> None:
 def test_a_wheel_is_described_in_words(tmp_path: Path) -> None:
     report = inspect(wheel(tmp_path, {NAME: _code()}, tag=TAG))
     text = report.as_text(80)
-    assert "  earns        manylinux_2_26_ppc64le" in text
-    assert "  not manylinux_2_24_ppc64le, because" in text
+    assert "  earns         manylinux_2_26_ppc64le" in text
+    assert (
+        "untrue: manylinux_2_17_ppc64le is claimed, but the contents need manylinux_2_26_ppc64le"
+        in unwrapped(text)
+    )
+    assert f"drop `getentropy` from _x{SUFFIX}, and it earns manylinux_2_17_ppc64le" in unwrapped(text)
+    assert "cure: build against an older sysroot: `xtool build --target ppc64le --glibc 2.24`" in unwrapped(
+        text
+    )
     assert "    GLIBC      2.25  getentropy" in text
     assert "error: " in text
     assert "cure: build with `--glibc 2.26`" in text

@@ -1,12 +1,15 @@
-"""What `xtool inspect` tells about a wheel or an ELF file, foreign or not: data first, words second."""
+"""What `xtool inspect` tells about a wheel or an ELF file, foreign or not: the data.
+
+`xtool.wheel.words` puts it into words, `xtool.wheel.page` on a page; its JSON is described by
+`docs/inspect.schema.json`.
+"""
 
 from __future__ import annotations
 
 import posixpath
 import shutil
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,18 @@ from xtool.targets import format_glibc
 from xtool.wheel.checks import Expected, check_file
 from xtool.wheel.contents import Contents, installed, scan
 from xtool.wheel.elf import ElfFacts, is_elf, read_elf
-from xtool.wheel.findings import Finding, Reason, Verdict, ordered
+from xtool.wheel.explain import (
+    Claim,
+    Files,
+    Step,
+    claim,
+    floor_of,
+    installs_on,
+    is_musl,
+    ladder,
+    musl_tag,
+)
+from xtool.wheel.findings import Finding, Reason, Verdict, error, ordered
 from xtool.wheel.judge import check_wheel, earned, examine, verdict
 from xtool.wheel.machines import Machine, of_header, of_tag
 from xtool.wheel.policy import Policies, policies
@@ -23,7 +37,6 @@ from xtool.wheel.symbols import Floor
 from xtool.wheel.wheelfile import Wheel, WheelName, open_wheel
 
 _ZIP_MAGIC = b"PK"
-_SHOWN_SYMBOLS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +48,15 @@ class VersionNeed:
         version: the version's number (`2.17`).
         library: who must have it.
         symbols: symbols that ask for exactly this version.
+        tag: the oldest policy that allows it, or None where none does, none is known, or the
+            library is in the wheel.
     """
 
     kind: str
     version: str
     library: str
     symbols: tuple[str, ...]
+    tag: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,14 @@ class FileReport:
         compilers: what compiled it, as far as it says.
         stripped: whether it has no debug information.
         size: bytes.
+        text: bytes of code and constants in memory.
+        data: bytes of variables in memory.
+        bss: bytes of zeros in memory.
+        relro: `full`, `partial` or `none`.
+        executable_stack: whether it asks for an executable stack.
+        exports: how many symbols it exports.
+        fits: the oldest policy that this file alone fits, or None.
+        decided_by: the symbol or library that keeps it from an older one; empty where nothing does.
     """
 
     name: str
@@ -80,6 +104,35 @@ class FileReport:
     compilers: tuple[str, ...]
     stripped: bool
     size: int
+    text: int
+    data: int
+    bss: int
+    relro: str
+    executable_stack: bool
+    exports: int
+    fits: str | None
+    decided_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class WheelFacts:
+    """What a wheel says of itself and holds.
+
+    Args:
+        name: its file name, taken apart.
+        info: fields of `WHEEL`.
+        metadata: fields of `METADATA`.
+        members: size in bytes and RECORD's hash of each file, by path.
+        dist_info: name of its metadata folder.
+        size: bytes of the file.
+    """
+
+    name: WheelName
+    info: Mapping[str, list[str]]
+    metadata: Mapping[str, list[str]]
+    members: Mapping[str, tuple[int, str]]
+    dist_info: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +149,13 @@ class Report:
         reasons: what stands in the way of the next older tag.
         glibc_required: `2.17`, or None.
         findings: what is wrong.
+        libc: `glibc`, `musl`, or None where there is no machine code.
+        pythons: which Pythons install it, in words; empty for an ELF file.
+        claim: the claimed tags against the earned one.
+        ladder: every policy from the earned one to the oldest, with what stands in the way.
+        policies: tags of every policy of the machine, oldest first.
+        facts: all that is known of each ELF file; not in the data.
+        wheel: name, metadata and members, or None for an ELF file; not in the data.
     """
 
     path: Path
@@ -107,6 +167,13 @@ class Report:
     reasons: tuple[Reason, ...]
     glibc_required: str | None
     findings: tuple[Finding, ...]
+    libc: str | None
+    pythons: str
+    claim: Claim
+    ladder: tuple[Step, ...]
+    policies: tuple[str, ...]
+    facts: Mapping[str, ElfFacts] = field(repr=False)
+    wheel: WheelFacts | None = field(repr=False)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -119,22 +186,30 @@ class Report:
             "path": str(self.path),
             "kind": self.kind,
             "machine": self.machine,
+            "libc": self.libc,
+            "pythons": self.pythons,
             "claimed_tags": list(self.claimed_tags),
             "earned_tag": self.earned_tag,
             "glibc_required": self.glibc_required,
+            "claim": asdict(self.claim),
+            "ladder": [_listed(asdict(step)) for step in self.ladder],
             "reasons": [asdict(reason) for reason in self.reasons],
             "files": [_listed(asdict(file)) for file in self.files],
             "findings": [finding.as_data() for finding in self.findings],
         }
 
-    def as_text(self, width: int | None = None, *, color: bool = False) -> str:
+    def as_text(self, width: int | None = None, *, color: bool = False, details: bool = False) -> str:
         """The report for a reader.
 
         Args:
             width: columns to keep to; the terminal's by default.
             color: whether to use ANSI colours.
+            details: whether to describe each file, however many there are.
         """
-        return "\n".join(_render(self, width or shutil.get_terminal_size((100, 24)).columns, color=color))
+        from xtool.wheel.words import render
+
+        columns = width or shutil.get_terminal_size((100, 24)).columns
+        return "\n".join(render(self, columns, color=color, details=details))
 
 
 def inspect(path: Path) -> Report:
@@ -166,6 +241,9 @@ def _inspect_wheel(path: Path) -> Report:
     with open_wheel(path) as wheel:
         contents = scan(wheel)
         machine = _machine(wheel.name, contents)
+        if machine is not None and is_musl(wheel.name.platforms, contents.files):
+            # CPython's PLATFORM_TRIPLET ends in -musl there, and so do the suffixes of extensions.
+            machine = replace(machine, triplet=machine.triplet.replace("-gnu", "-musl"))
         findings: list[Finding] = []
         expected = None
         if machine is not None:
@@ -173,7 +251,7 @@ def _inspect_wheel(path: Path) -> Report:
             findings += examine(contents, expected, _claimed_floor(wheel.name, policies(machine.name)))
         findings = [*check_wheel(wheel, contents, expected), *findings]
         result = verdict(wheel, contents, machine, findings)
-        return _report(path, "wheel", result, machine, wheel)
+        return _report(path, "wheel", result, machine, contents, _wheel_facts(wheel))
 
 
 def _inspect_elf(path: Path) -> Report:
@@ -187,28 +265,68 @@ def _inspect_elf(path: Path) -> Report:
         name = WheelName("", "", "", (), (), (f"linux_{machine.name}",))
         findings += check_file(contents, path.name, Expected(machine, None, name, final=True))
     required = known.glibc_required([facts])
-    return _report(
-        path,
-        "elf",
-        Verdict(path.name, ordered(findings), tag, required, contents.files, reasons),
-        machine,
-        None,
-    )
+    result = Verdict(path.name, ordered(findings), tag, required, contents.files, reasons)
+    return _report(path, "elf", result, machine, contents, None)
 
 
-def _report(path: Path, kind: str, result: Verdict, machine: Machine | None, wheel: Wheel | None) -> Report:
+def _wheel_facts(wheel: Wheel) -> WheelFacts:
+    members = {name: (wheel.size(name), wheel.record.get(name, ("", ""))[0]) for name in wheel.names}
+    size = wheel.path.stat().st_size
+    return WheelFacts(wheel.name, wheel.wheel_info, wheel.metadata, members, wheel.dist_info, size)
+
+
+def _report(
+    path: Path,
+    kind: str,
+    result: Verdict,
+    machine: Machine | None,
+    contents: Contents,
+    wheel: WheelFacts | None,
+) -> Report:
+    known = policies(machine.name) if machine else Policies("", ())
+    platforms = wheel.name.platforms if wheel else ()
+    # Code for another machine than the name says fits no policy of the name's machine.
+    whole = not any(finding.code == "machine" for finding in result.findings)
+    files = {name: (facts, contents.inside(name)) for name, facts in contents.files.items()}
+    musl = bool(files) and is_musl(platforms, contents.files)
+    if musl and machine is not None and whole:
+        result = _musl_result(result, platforms, files, machine)
+    known = Policies(known.machine, ()) if musl or not whole else known
     required = result.glibc_required
     return Report(
         path=path,
         kind=kind,
-        files=tuple(_file(name, facts) for name, facts in result.files.items()),
+        files=tuple(_file(name, facts, inside, known) for name, (facts, inside) in files.items()),
         machine=machine.name if machine else None,
-        claimed_tags=wheel.name.platforms if wheel else (),
+        claimed_tags=platforms,
         earned_tag=result.earned_tag,
         reasons=result.reasons,
         glibc_required=format_glibc(required) if required else None,
         findings=result.findings,
+        libc="musl" if musl else "glibc" if files else None,
+        pythons=installs_on(wheel.name.pythons, wheel.name.abis) if wheel else "",
+        claim=claim(platforms, result.earned_tag, known, musl=musl),
+        ladder=ladder(files, known) if files else (),
+        policies=tuple(policy.tag for policy in known),
+        facts=contents.files,
+        wheel=wheel,
     )
+
+
+def _musl_result(result: Verdict, platforms: tuple[str, ...], files: Files, machine: Machine) -> Verdict:
+    """The verdict on code for musl, which glibc's policies have nothing to say about."""
+    tag, outside = musl_tag(platforms, files, machine.name)
+    missing = [
+        error(
+            "library",
+            f"needs {library}, which musl's systems need not have",
+            file=next(name for name, (facts, _) in files.items() if library in facts.needed),
+            cure=f"link {library} statically, or put it into the wheel: `auditwheel repair` does",
+        )
+        for library in (outside if any(t.startswith("musllinux_") for t in platforms) else ())
+    ]
+    findings = ordered([*result.findings, *missing])
+    return replace(result, earned_tag=tag, reasons=(), findings=findings, glibc_required=None)
 
 
 def _machine(name: WheelName, contents: Contents) -> Machine | None:
@@ -237,11 +355,12 @@ def _claimed_floor(name: WheelName, known: Policies) -> Floor | None:
     return Floor(oldest.glibc, known, {}) if oldest else None
 
 
-def _file(name: str, facts: ElfFacts) -> FileReport:
+def _file(name: str, facts: ElfFacts, inside: frozenset[str], known: Policies) -> FileReport:
     header = facts.header
     machine = of_header(header)
     module, dot, rest = posixpath.basename(installed(name)).partition(".")
     extension = bool(facts.init_functions)
+    fits, decided_by = floor_of(facts, inside, known)
     return FileReport(
         name=name,
         machine=machine.name if machine else header.machine,
@@ -254,11 +373,26 @@ def _file(name: str, facts: ElfFacts) -> FileReport:
         interpreter=facts.interpreter,
         needed=facts.needed,
         rpath=(*facts.rpath, *facts.runpath),
-        versions=tuple(_newest(facts)),
+        versions=tuple(_newest(facts, inside, known)),
         compilers=facts.compilers,
         stripped=not facts.debug_sections,
         size=facts.size,
+        text=facts.extent.text,
+        data=facts.extent.data,
+        bss=facts.extent.bss,
+        relro=relro(facts),
+        executable_stack=bool(facts.executable_stack),
+        exports=len(facts.exports),
+        fits=fits,
+        decided_by=decided_by,
     )
+
+
+def relro(facts: ElfFacts) -> str:
+    """How much of what the loader relocates becomes read-only: `full`, `partial` or `none`."""
+    if not facts.hardening.relro:
+        return "none"
+    return "full" if facts.hardening.bind_now else "partial"
 
 
 def _kind(facts: ElfFacts) -> str:
@@ -269,7 +403,7 @@ def _kind(facts: ElfFacts) -> str:
     return {"ET_DYN": "library", "ET_REL": "object"}.get(facts.header.kind, facts.header.kind)
 
 
-def _newest(facts: ElfFacts) -> Iterator[VersionNeed]:
+def _newest(facts: ElfFacts, inside: frozenset[str], known: Policies) -> Iterator[VersionNeed]:
     newest: dict[str, tuple[tuple[int, ...], str, str]] = {}
     for library, version in facts.version_needs:
         kind, _, number = version.rpartition("_")
@@ -279,7 +413,9 @@ def _newest(facts: ElfFacts) -> Iterator[VersionNeed]:
     for kind, (_, number, library) in sorted(newest.items()):
         version = f"{kind}_{number}"
         symbols = tuple(sorted({i.name for i in facts.imports if i.version == version}))
-        yield VersionNeed(kind, number, library, symbols)
+        allowing = (policy.tag for policy in known if policy.allows_version(version, library))
+        tag = None if library in inside else next(allowing, None)
+        yield VersionNeed(kind, number, library, symbols, tag)
 
 
 def _listed(value: Any) -> Any:
@@ -290,107 +426,4 @@ def _listed(value: Any) -> Any:
     return value
 
 
-# Words
-
-
-class _Paint:
-    """ANSI colours, or none."""
-
-    def __init__(self, *, color: bool) -> None:
-        self.color = color
-
-    def __call__(self, text: str, code: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if self.color else text
-
-
-def _no_machine(report: Report) -> str:
-    if report.earned_tag == "none":
-        return "of another system: its code is not ELF"
-    return "pure Python" if report.kind == "wheel" else "unknown"
-
-
-def _render(report: Report, width: int, *, color: bool) -> Iterator[str]:
-    paint = _Paint(color=color)
-    yield paint(_clean(report.path.name), "1")
-    rows = [("machine", report.machine or _no_machine(report))]
-    if report.claimed_tags:
-        rows.append(("claims", ", ".join(report.claimed_tags)))
-    rows.append(("earns", report.earned_tag))
-    rows.append(("needs glibc", report.glibc_required or "none"))
-    yield from _table(rows, width, indent=2)
-    if report.reasons:
-        yield ""
-        yield f"  not {report.reasons[0].tag}, because"
-        for reason in report.reasons:
-            yield from _wrapped(f"{_clean(reason.file)} {_clean(reason.message)}", width, "    ")
-    for file in report.files:
-        yield ""
-        yield "  " + paint(_clean(file.name), "1")
-        yield from _table(list(_file_rows(file)), width, indent=4)
-    if report.findings:
-        yield ""
-    for finding in report.findings:
-        label = paint(f"{finding.severity}:", "31;1" if finding.severity == "error" else "33;1")
-        lines = list(_wrapped(_clean(str(finding)), max(width - len(finding.severity) - 2, 20), "  "))
-        yield f"{label} {lines[0].strip()}"
-        yield from lines[1:]
-        if finding.cure:
-            yield from _wrapped(f"cure: {_clean(finding.cure)}", width, "  ")
-
-
-def _file_rows(file: FileReport) -> Iterator[tuple[str, str]]:
-    yield file.kind, f"{file.machine}, {file.bits} bit, {file.endianness} endian, {_size(file.size)}"
-    if file.module:
-        yield "module", f"{file.module}, suffix {file.suffix}"
-    if file.interpreter:
-        yield "interpreter", file.interpreter
-    if file.soname:
-        yield "soname", file.soname
-    yield "needed", ", ".join(file.needed) or "nothing"
-    if file.rpath:
-        yield "rpath", ":".join(file.rpath)
-    for need in file.versions:
-        shown = ", ".join(need.symbols[:_SHOWN_SYMBOLS])
-        more = len(need.symbols) - _SHOWN_SYMBOLS
-        yield need.kind, f"{need.version}  {shown}{f' and {more} more' if more > 0 else ''}".rstrip()
-    if file.compilers:
-        yield "compiler", ", ".join(file.compilers)
-    if not file.stripped:
-        yield "debug", "has debug information"
-
-
-def _table(rows: Sequence[tuple[str, str]], width: int, *, indent: int) -> Iterator[str]:
-    column = max((len(label) for label, _ in rows), default=0) + 2
-    for label, text in rows:
-        first = " " * indent + label.ljust(column)
-        yield from textwrap.wrap(
-            _clean(text),
-            max(width, indent + column + 20),
-            initial_indent=first,
-            subsequent_indent=" " * (indent + column),
-            break_long_words=False,
-            break_on_hyphens=False,
-        ) or [first.rstrip()]
-
-
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        max(width, 40),
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _clean(text: str) -> str:
-    """Text from a file, harmless to a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
-
-
-__all__ = ["FileReport", "Report", "VersionNeed", "inspect"]
+__all__ = ["FileReport", "Report", "VersionNeed", "WheelFacts", "inspect", "relro"]
