@@ -243,7 +243,10 @@ class Catalog:
         found = {}
         for entry in document["component"]:
             check_fields(
-                entry, path, required={"name", "title", "version", "packages"}, optional={"optional", "without"}
+                entry,
+                path,
+                required={"name", "title", "version", "packages"},
+                optional={"optional", "without"},
             )
             if target.name in entry.get("without", ()):
                 continue
