@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from xtool.crossenv.wrappers import write_script
 
 if TYPE_CHECKING:
-    from xtool.kit import Kit
+    from xtool.kit import Kit, TargetPython
     from xtool.sysrootrules import ConfigTool, Rules
 
 PKG_CONFIG = "pkg-config"
@@ -52,6 +52,40 @@ def write_programs(kit: Kit, rules: Rules, bindir: Path) -> None:
         library = rules.library_of_module(tool.module) or rules.library_of_tool(tool.name)
         package = library.package(kit.sysroot.kind) if library else ""
         write_script(bindir / tool.name, _config_script(tool, bindir / PKG_CONFIG, kit, package))
+
+
+def write_runner(kit: Kit, python: TargetPython, bindir: Path) -> str:
+    """Write a program that runs its arguments: the target's programs under the emulator, others as they are.
+
+    Some projects test the C library that they bundle while they build it (`make check`); automake's test
+    driver starts each test through LOG_COMPILER.
+
+    Returns:
+        Its name.
+    """
+    name = f"{kit.target.triplet}-run"
+    libraries = kit.sysroot.path / "usr" / "lib" / kit.target.multiarch
+    command = emulator_command(kit, python)
+    command += ["-E", f"LD_LIBRARY_PATH={libraries}"] if libraries.is_dir() else []
+    write_script(
+        bindir / name,
+        f"""\
+#!/bin/sh
+# Written by xtool: runs a program of the target under the emulator, and any other as it is.
+# Bytes 0 to 3 of an ELF file are its magic, 18 and 19 its machine. /proc/self/exe is od, a program of the host.
+if [ -f "$1" ] && [ "$(od -An -tx1 -N4 -- "$1")" = " 7f 45 4c 46" ] &&
+   [ "$(od -An -tx1 -j18 -N2 -- "$1")" != "$(od -An -tx1 -j18 -N2 /proc/self/exe)" ]; then
+  exec {shlex.join(command)} "$@"
+fi
+exec "$@"
+""",
+    )
+    return name
+
+
+def emulator_command(kit: Kit, python: TargetPython) -> list[str]:
+    """The command that runs a program of the target."""
+    return [str(kit.emulator.executable), "-cpu", kit.emulator.cpu, "-L", str(python.root)]
 
 
 def config_site(kit: Kit, rules: Rules) -> str:

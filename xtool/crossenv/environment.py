@@ -158,6 +158,7 @@ class CrossEnv:
         )
         rules = read_rules(Catalog(ctx.settings.toolchains_dir).root)
         asked.write_programs(kit, rules, bindir)
+        runner = asked.write_runner(kit, python, bindir)
         site = folder / "config.site"
         site.write_text(asked.config_site(kit, rules), encoding="utf-8")
         tools = tool_variables(kit)
@@ -182,6 +183,7 @@ class CrossEnv:
             "PKG_CONFIG_LIBDIR": pkgconfig,
             "PKG_CONFIG_SYSROOT_DIR": str(kit.sysroot.path),
             "CONFIG_SITE": str(site),
+            "LOG_COMPILER": runner,
             "CMAKE_TOOLCHAIN_FILE": str(cmake),
             "XTOOL_TARGET": kit.target.name,
             "XTOOL_CROSS_SYSROOT": str(kit.sysroot.path),

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xtool.crossenv.asked import PKG_CONFIG, pkgconfig_folders
+from xtool.crossenv.asked import PKG_CONFIG, emulator_command, pkgconfig_folders
 from xtool.kit import Kit, TargetPython
-
-
-def emulator_command(kit: Kit, python: TargetPython) -> list[str]:
-    """The command that runs a program of the target."""
-    return [str(kit.emulator.executable), "-cpu", kit.emulator.cpu, "-L", str(python.root)]
 
 
 def cmake_toolchain(kit: Kit, python: TargetPython, bindir: Path, sysconfig: Mapping[str, str]) -> str:
