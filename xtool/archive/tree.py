@@ -31,6 +31,15 @@ _HOPS = 40
 
 _LONGEST = 4096
 _LONGEST_PART = 255
+_DEEPEST = 128
+"""How many folders may lie one in the other: packages have some fifteen, and every tool can walk so many."""
+
+_MOST_NODES = 1_000_000
+"""How many files, folders and links a tree may have: a member can ask for many folders by its name alone."""
+
+_MOST_STEPS = 10_000_000
+"""How many parts of paths may be looked up for links: each can lead through forty others."""
+
 _OPEN_FOLDERS = 32
 
 
@@ -49,10 +58,18 @@ def clean_name(name: str, label: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise ArchiveError(f"{label}: a member's name leads upwards", facts=[name])
-    raw = os.fsencode("/".join(parts))
-    if len(raw) > _LONGEST or any(len(os.fsencode(part)) > _LONGEST_PART for part in parts):
+    sizes = [_size(part, label) for part in parts]
+    if sum(sizes) + len(sizes) > _LONGEST or max(sizes, default=0) > _LONGEST_PART or len(parts) > _DEEPEST:
         raise ArchiveError(f"{label}: a member's name is too long", facts=[f"{name[:100]}..."])
     return "/".join(parts)
+
+
+def _size(text: str, label: str) -> int:
+    """Bytes of a name on the disk."""
+    try:
+        return len(os.fsencode(text))
+    except UnicodeEncodeError:
+        raise ArchiveError(f"{label}: a name that no disk can hold", facts=[ascii(text[:100])]) from None
 
 
 @dataclass(slots=True)
@@ -102,6 +119,7 @@ class Tree:
         self._nodes: dict[str, _Node] = {"": _Node(Kind.FOLDER)}
         self._new_links: list[str] = []
         self._twins: list[_Twin] = []
+        self._steps = 0
         self._lock = threading.Lock()
         self._local = threading.local()
         self._open: list[_Folders] = []
@@ -186,6 +204,9 @@ class Tree:
         left = path.split("/")[::-1]
         hops = 0
         while left:
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                raise ArchiveError(f"{what}: the links take too long to follow", code="too-large")
             part = left.pop()
             if part in ("", "."):
                 continue
@@ -195,6 +216,8 @@ class Tree:
                 done.pop()
                 continue
             done.append(part)
+            if len(done) > _DEEPEST:
+                raise ArchiveError(f"{what} lies more than {_DEEPEST} folders deep")
             node = self._nodes.get("/".join(done))
             if node is not None and node.kind is Kind.LINK:
                 hops += 1
@@ -212,6 +235,8 @@ class Tree:
             path = path.rpartition("/")[0]
         if self._nodes[path].kind is not Kind.FOLDER:
             raise ArchiveError(f"{origin}: `{path}` is a file and a folder")
+        if len(self._nodes) + len(missing) > _MOST_NODES:
+            raise ArchiveError(f"{origin}: more than {_MOST_NODES} files and folders", code="too-large")
         for folder in reversed(missing):
             self._add_folder(folder, origin)
 
@@ -233,7 +258,7 @@ class Tree:
 
     def _add_link(self, path: str, member: Member, origin: str) -> None:
         target = member.target
-        if not target or min(target) < " " or len(os.fsencode(target)) > _LONGEST:
+        if not target or min(target) < " " or _size(target, origin) > _LONGEST:
             raise ArchiveError(f"{origin}: link `{path}` has no proper target", facts=[repr(target[:100])])
         if target.startswith("/"):
             if not self._rewrite:
@@ -357,13 +382,18 @@ class Tree:
         fd = fds.get(path)
         if fd is not None:
             return fd
-        fd = self._root_fd
+        # From the nearest folder that is open: in deep trees each would cost the whole way else.
+        above, missing = path, []
+        while above and above not in fds:
+            above, _, part = above.rpartition("/")
+            missing.append(part)
+        start = fd = fds[above] if above else self._root_fd
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        for part in path.split("/"):
+        for part in reversed(missing):
             try:
                 below = os.open(part, flags, dir_fd=fd)
             finally:
-                if fd != self._root_fd:
+                if fd != start:
                     os.close(fd)
             fd = below
         if len(fds) >= _OPEN_FOLDERS:
