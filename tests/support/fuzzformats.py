@@ -196,7 +196,7 @@ def tar_members(data: bytes) -> list[bytes]:
         if not head.strip(b"\0"):
             break
         field = head[124:136].strip(b" \0")
-        size = int(field, 8) if field and len(field) < 9 and not field.strip(b"01234567") else 0
+        size = int(field, 8) if field and not field.strip(b"01234567") else 0
         end = at + 512 + size + -size % 512
         found.append(data[at:end])
         at = end

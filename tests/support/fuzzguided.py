@@ -44,7 +44,7 @@ def run(name: str, seconds: float, seed: int, work: Path) -> int:
         seed: libFuzzer's; with coverage from several threads a run cannot be repeated exactly all the same.
         work: where figures, findings and the corpus are kept.
     """
-    from support.fuzzing import Finding, Ledger, Tally
+    from support.fuzzing import Finding, Ledger, Tally, memory
 
     corpus = work.absolute() / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,9 @@ def run(name: str, seconds: float, seed: int, work: Path) -> int:
     deadline = time.monotonic() + seconds
     tally, found = Tally(), 0
     while (left := deadline - time.monotonic()) > 1:
-        with tempfile.TemporaryDirectory(prefix="xtool-fuzz-", ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(
+            prefix="xtool-fuzz-", dir=memory(), ignore_cleanup_errors=True
+        ) as scratch:
             shared = Path(scratch) / "shared"
             shared.write_bytes(bytes(_SHARED))
             code = _guard(name, left, seed + tally.inputs, corpus, ledger.folder, shared)
