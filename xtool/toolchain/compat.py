@@ -33,6 +33,8 @@ _FLAGS = (
     "-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden", "-ffreestanding", "-fno-stack-protector",
     "-Wall", "-Wextra", "-Wno-builtin-declaration-mismatch", "-Wno-missing-attributes", "-Werror",
     "-g0", "-U_FORTIFY_SOURCE", "-D_GNU_SOURCE",
+    # Debian's GCC for armhf defines both by itself; here each name must mean its own function.
+    "-U_TIME_BITS", "-U_FILE_OFFSET_BITS",
 )  # fmt: skip
 
 
@@ -60,6 +62,11 @@ class Shim:
 _ISOC23 = ("__isoc23_strtol", "__isoc23_strtoul", "__isoc23_strtoll", "__isoc23_strtoull")
 _IEEE128 = ("__frexpieee128", "__sprintfieee128", "__vsnprintfieee128", "__strtoieee128", "__strtoieee128_l")
 _HWCAP = "__parse_hwcap_and_convert_at_platform"
+_TIME64 = (
+    "__clock_gettime64", "__clock_getres64", "__gettimeofday64", "__time64", "__nanosleep64", "__gmtime64_r",
+    "__localtime64_r", "__stat64_time64", "__lstat64_time64", "__fstat64_time64", "__utimensat64",
+    "__getrusage64", "__ioctl_time64", "__fcntl_time64",
+)  # fmt: skip
 
 _SHIMS = (
     Shim("stat.c", ("stat", "lstat", "fstat", "fstatat")),
@@ -71,6 +78,9 @@ _SHIMS = (
     Shim("isoc23.c", _ISOC23),
     Shim("find_object.c", ("_dl_find_object",)),
     Shim("thread_atexit.c", ("__cxa_thread_atexit_impl",)),
+    Shim("fcntl64.c", ("fcntl64",), machines=("i686",)),
+    Shim("time64.c", _TIME64, machines=("armv7l",)),
+    Shim("float128.c", ("strtof128", "strfromf128"), machines=("i686", "x86_64")),
     Shim("ieee128.c", _IEEE128, machines=("ppc64le",)),
     Shim("hwcap.c", machines=("ppc64le",), define="XTOOL_HWCAP_IN_TCB", when=_HWCAP),
 )

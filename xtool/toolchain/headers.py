@@ -45,6 +45,8 @@ _EDITS = (
     _Edit("features.h", (2, 38), r"(define __GLIBC_USE_C23_STRTOL) 1", r"\1 0"),
     # SIGSTKSZ and PTHREAD_STACK_MIN become sysconf calls that an older library answers with -1 (2.34).
     _Edit("features.h", (2, 34), r"# define __USE_DYNAMIC_STACK_SIZE\s+1\n", ""),
+    # 64-bit times on 32-bit machines: _TIME_BITS is not looked at.
+    _Edit("features-time64.h", (2, 34), r"#if defined _TIME_BITS\n", "#if 0 /* glibc 2.34 */\n"),
     # fcntl becomes fcntl64 under _FILE_OFFSET_BITS=64 (2.28); before, one function served both.
     _Edit(
         "fcntl.h", (2, 28), r"__REDIRECT \(fcntl, (\(int __fd, int __cmd, \.\.\.\)), fcntl64\)", r"fcntl \1"
@@ -56,7 +58,7 @@ _EDITS = (
     _Edit("bits/mathcalls-narrow.h", (2, 28), _NARROW.format("add|div|mul|sub"), ""),
     _Edit("bits/mathcalls-narrow.h", (2, 35), _NARROW.format("fma|sqrt"), ""),
     # The functions of _Float128 (2.26) and of the other _FloatN types (2.27).
-    _Edit("bits/floatn.h", (2, 26), r"(define __HAVE_FLOAT128) 1", r"\1 0"),
+    _Edit("bits/floatn.h", (2, 26), r"(define __HAVE_FLOAT128) [01]", r"\1 0"),
     _Edit("bits/floatn.h", (2, 27), r"(define __HAVE_FLOAT64X) \w+", r"\1 0"),
     _Edit("bits/floatn-common.h", (2, 27), r"(define __HAVE_FLOAT(?:32|64|32X)) 1", r"\1 0"),
 )

@@ -4,7 +4,7 @@
 #include <sys/types.h>
 
 /* _MKNOD_VER. */
-#if defined __i386__ || defined __powerpc__ && !defined __powerpc64__
+#if defined __i386__ || defined __arm__ || defined __powerpc__ && !defined __powerpc64__
 # define MKNOD_VER 1
 #else
 # define MKNOD_VER 0
