@@ -16,7 +16,7 @@ from typing import Any
 
 from xtool.artifacts import Artifact
 from xtool.errors import CatalogError, UsageError
-from xtool.records import MEND, check_fields, digest_of, load, read_artifact, texts
+from xtool.records import MEND, check_fields, check_texts, digest_of, load, read_artifact, texts, well_formed
 from xtool.sysroots import Distribution, SysrootLock, Sysroots, read_sysroot_lock, read_sysroots
 from xtool.targets import ElfIdentity, Host, Target, parse_glibc
 
@@ -187,7 +187,8 @@ class Catalog:
         path = self.root / "sources.toml"
         document = load(path)
         check_fields(document, path, required={"schema", "archive", "portable_python"})
-        return {name: _read_archive(name, entry, path) for name, entry in document["archive"].items()}
+        with well_formed(path):
+            return {name: _read_archive(name, entry, path) for name, entry in document["archive"].items()}
 
     @cached_property
     def sysroots(self) -> Sysroots:
@@ -241,23 +242,30 @@ class Catalog:
         # Debian's source-package spelling of a triplet has no underscore: x86-64-linux-gnu.
         values = {"gnu": target.triplet.replace("_", "-"), "debian": target.debian, "host": host.debian}
         found = {}
-        for entry in document["component"]:
-            check_fields(
-                entry,
-                path,
-                required={"name", "title", "version", "packages"},
-                optional={"optional", "without"},
-            )
-            if target.name in entry.get("without", ()):
-                continue
-            packages = []
-            for block in entry["packages"]:
-                check_fields(block, path, required={"suite", "arch", "names"}, where=entry["name"])
-                names = tuple(name.format_map(values) for name in block["names"])
-                packages.append(PackageSet(block["suite"], block["arch"].format_map(values), names))
-            found[entry["name"]] = Declaration(
-                entry["name"], entry["title"], entry["version"], entry.get("optional", False), tuple(packages)
-            )
+        with well_formed(path):
+            for entry in document["component"]:
+                check_fields(
+                    entry,
+                    path,
+                    required={"name", "title", "version", "packages"},
+                    optional={"optional", "without"},
+                )
+                if target.name in entry.get("without", ()):
+                    continue
+                packages = []
+                check_texts(entry, ("name", "title", "version"), path)
+                for block in entry["packages"]:
+                    check_fields(block, path, required={"suite", "arch", "names"}, where=entry["name"])
+                    check_texts(block, ("suite", "arch"), path, entry["name"])
+                    names = tuple(name.format_map(values) for name in block["names"])
+                    packages.append(PackageSet(block["suite"], block["arch"].format_map(values), names))
+                found[entry["name"]] = Declaration(
+                    entry["name"],
+                    entry["title"],
+                    entry["version"],
+                    entry.get("optional", False),
+                    tuple(packages),
+                )
         return found
 
     def declaration_digest(self, host: Host, target: Target) -> str:
@@ -307,9 +315,11 @@ def _read_archive(name: str, entry: Any, path: Path) -> Archive:
     if kind != "debian":
         raise CatalogError(f"{path}: {where}: kind must be debian or rpm, not {kind!r}", hint=MEND)
     suites = {}
+    check_texts(entry, ("snapshot",), path, where)
     for suite, keys in entry["suite"].items():
         check_fields(keys, path, required={"keyring", "fingerprints"}, where=f"suite.{suite}")
-        suites[suite] = Suite(suite, keys["keyring"], tuple(keys["fingerprints"]))
+        check_texts(keys, ("keyring",), path, f"suite.{suite}")
+        suites[suite] = Suite(suite, keys["keyring"], texts(keys, "fingerprints", path, f"suite.{suite}"))
     return Archive(name, kind, entry["snapshot"], suites)
 
 
@@ -320,26 +330,35 @@ def _read_target(path: Path) -> Target:
     elf = document.pop("elf")
     check_fields(elf, path, required=set(ElfIdentity.__dataclass_fields__), where="elf")
     document.pop("schema")
+    check_texts(document, fields - {"elf", "cflags", "ldflags"}, path)
+    check_texts(elf, ("machine",), path, "elf")
+    for name, kind in (("bits", int), ("flags", int), ("flags_mask", int), ("little_endian", bool)):
+        if type(elf[name]) is not kind:
+            raise CatalogError(f"{path}: elf: {name} is of the wrong kind", hint=MEND)
     try:
         document["lowest_glibc"] = parse_glibc(document["lowest_glibc"])
     except ValueError as error:
         raise CatalogError(f"{path}: {error}", hint=MEND) from error
-    document["cflags"] = tuple(document["cflags"])
-    document["ldflags"] = tuple(document["ldflags"])
+    document["cflags"] = texts(document, "cflags", path, "flags")
+    document["ldflags"] = texts(document, "ldflags", path, "flags")
     return Target(**document, elf=ElfIdentity(**elf))
 
 
 def _read_lock(path: Path) -> Lock:
     document = load(path)
     check_fields(document, path, required={"schema", "host", "target", "declaration", "suite", "component"})
-    evidence = {}
-    for entry in document["suite"]:
-        check_fields(entry, path, required=set(SuiteEvidence.__dataclass_fields__), where="suite")
-        evidence[entry["suite"]] = SuiteEvidence(**entry)
-    components = {}
-    for entry in document["component"]:
-        check_fields(entry, path, required={"name", "artifact"}, where="component")
-        components[entry["name"]] = tuple(read_artifact(item, path) for item in entry["artifact"])
+    check_texts(document, ("host", "target", "declaration"), path)
+    evidence: dict[str, SuiteEvidence] = {}
+    components: dict[str, tuple[Artifact, ...]] = {}
+    with well_formed(path):
+        for entry in document["suite"]:
+            check_fields(entry, path, required=set(SuiteEvidence.__dataclass_fields__), where="suite")
+            check_texts(entry, SuiteEvidence.__dataclass_fields__, path, "suite")
+            evidence[entry["suite"]] = SuiteEvidence(**entry)
+        for entry in document["component"]:
+            check_fields(entry, path, required={"name", "artifact"}, where="component")
+            check_texts(entry, ("name",), path, "component")
+            components[entry["name"]] = tuple(read_artifact(item, path) for item in entry["artifact"])
     return Lock(
         host=document["host"],
         target=document["target"],

@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def load(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogError(f"cannot read {path}: {error.strerror}", hint=MEND) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    # Beside errors of TOML and of UTF-8, a ValueError is a number of thousands of digits.
+    except (ValueError, RecursionError) as error:
         raise CatalogError(f"{path} is not valid TOML", facts=[str(error)], hint=MEND) from error
     if document.get("schema") != SCHEMA:
         raise CatalogError(
@@ -64,6 +66,29 @@ def check_fields(
         raise CatalogError(f"{at}: missing {', '.join(sorted(missing))}", hint=MEND)
     if unknown:
         raise CatalogError(f"{at}: unknown {', '.join(sorted(unknown))}", hint=MEND)
+
+
+@contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Say of a value of the wrong kind, met wherever it is used, which file it stands in.
+
+    Raises:
+        CatalogError: instead of what Python makes of it.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise CatalogError(
+            f"{path} holds a value of the wrong kind", facts=[f"{type(error).__name__}: {error}"], hint=MEND
+        ) from error
+
+
+def check_texts(entry: Mapping[str, Any], keys: Iterable[str], path: Path, where: str = "") -> None:
+    """Refuse an entry with a field that is not text."""
+    at = f"{path}: {where}" if where else str(path)
+    for key in keys:
+        if not isinstance(entry[key], str):
+            raise CatalogError(f"{at}: {key} is not text", hint=MEND)
 
 
 def texts(entry: Mapping[str, Any], key: str, path: Path, where: str) -> tuple[str, ...]:

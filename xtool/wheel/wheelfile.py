@@ -388,7 +388,7 @@ def _add(archive: zipfile.ZipFile, member: Member, moment: Sequence[int]) -> Non
 def _retagged(text: bytes, name: WheelName, *, root_is_purelib: bool | None) -> bytes:
     """`WHEEL` with the tags of a name."""
     lines = []
-    for line in text.decode("utf-8").splitlines():
+    for line in text.decode("utf-8", "replace").splitlines():
         key = line.partition(":")[0].strip().lower()
         if not line.strip() or key in {"tag", "build"}:
             continue
