@@ -105,38 +105,48 @@ def ladder(files: Files, known: Policies) -> tuple[Step, ...]:
     best = known.best(files.values())
     policies = [p for p in reversed(known.all) if best is None or p.glibc <= best.glibc]
     before: set[tuple[str, str, str, str]] = set()
-    found: list[tuple[Policy, tuple[Obstacle, ...], int]] = []
+    found: list[tuple[Policy, dict[str, list[Violation]], int]] = []
     for policy in policies:
-        every = list(_obstacles(files, policy, known.machine))
-        new = [obstacle for obstacle in every if _identity(obstacle) not in before]
-        before.update(map(_identity, every))
-        found.append((policy, tuple(sorted(new, key=_identity)), len(every)))
+        new: dict[str, list[Violation]] = {}
+        total = 0
+        for name, (facts, inside) in sorted(files.items()):
+            for violation in policy.violations(facts, inside=inside):
+                total += 1
+                identity = (name, violation.kind, violation.library, violation.item)
+                if identity not in before:
+                    before.add(identity)
+                    new.setdefault(name, []).append(violation)
+        found.append((policy, new, total))
     steps: list[Step] = []
-    reaches = ""
-    for policy, new_ones, total in reversed(found):
-        reaches = reaches or policy.tag
-        status = "earned" if policy is best else "blocked" if new_ones else "follows"
+    reached: Policy | None = None
+    for policy, new, total in reversed(found):
+        # What nothing more blocks comes with the step above it: that is what its cures must reach.
+        reached = reached or policy
+        status = "earned" if policy is best else "blocked" if new else "follows"
+        obstacles = tuple(_obstacles(new, reached, known.machine))
         tag, glibc = policy.tag, format_glibc(policy.glibc)
-        steps.insert(0, Step(tag, policy.aliases, glibc, status, new_ones, total, reaches))
-        if new_ones:
-            reaches = ""
+        steps.insert(0, Step(tag, policy.aliases, glibc, status, obstacles, total, reached.tag))
+        if new:
+            reached = None
     return tuple(steps)
 
 
-def _identity(obstacle: Obstacle) -> tuple[str, str, str, str]:
-    """What makes two obstacles the same one; cures differ from policy to policy."""
-    return obstacle.file, obstacle.kind, obstacle.library, obstacle.item
-
-
-def _obstacles(files: Files, policy: Policy, machine: str) -> Iterator[Obstacle]:
-    for name, (facts, inside) in files.items():
-        for v in policy.violations(facts, inside=inside):
+def _obstacles(found: Mapping[str, Sequence[Violation]], policy: Policy, machine: str) -> Iterator[Obstacle]:
+    for name, violations in found.items():
+        for v in sorted(violations, key=lambda v: (v.kind, v.library, v.item)):
             symbols = tuple(sorted(set(v.symbols)))
             yield Obstacle(v.kind, name, v.library, v.item, symbols, cure(name, v, policy, machine))
 
 
 def cure(file: str, violation: Violation, policy: Policy, machine: str) -> str:
-    """What would make a file fit a policy, as far as one thing is concerned."""
+    """What would make a file fit a policy, as far as one thing is concerned.
+
+    Args:
+        file: member of the wheel.
+        violation: the thing.
+        policy: the policy to reach.
+        machine: the machine, as wheels name it.
+    """
     library = violation.library
     if is_libpython(library):
         return "link the extension without `-lpython`: the interpreter is in the process already"
@@ -247,8 +257,9 @@ def claim(platforms: Sequence[str], earned_tag: str, known: Policies, *, musl: b
     oldest = min(promised, key=lambda policy: policy.glibc)
     earned = known.named(earned_tag)
     if earned is None or oldest.glibc < earned.glibc:
+        needs = f"need {earned.tag}" if earned else f"fit no manylinux policy ({earned_tag})"
         words = (
-            f"untrue: {oldest.tag} is claimed, but the contents need {earned_tag}; "
+            f"untrue: {oldest.tag} is claimed, but the contents {needs}; "
             "installers put the wheel on systems where it cannot be loaded"
         )
         return Claim("older", oldest.tag, words)
