@@ -72,7 +72,7 @@ def write_runner(kit: Kit, python: TargetPython, bindir: Path) -> str:
         f"""\
 #!/bin/sh
 # Written by xtool: runs a program of the target under the emulator, and any other as it is.
-# Bytes 0 to 3 of an ELF file are its magic, 18 and 19 its machine. /proc/self/exe is od, a program of the host.
+# Bytes 0 to 3 of an ELF file are its magic, 18 and 19 its machine; /proc/self/exe is od, one of the host's.
 if [ -f "$1" ] && [ "$(od -An -tx1 -N4 -- "$1")" = " 7f 45 4c 46" ] &&
    [ "$(od -An -tx1 -j18 -N2 -- "$1")" != "$(od -An -tx1 -j18 -N2 /proc/self/exe)" ]; then
   exec {shlex.join(command)} "$@"
