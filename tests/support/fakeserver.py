@@ -132,6 +132,11 @@ class FakeServer:
             if path.is_file():
                 self.add(prefix + path.relative_to(folder).as_posix(), Reply(path.read_bytes()))
 
+    def forget(self) -> None:
+        """Have nothing any more."""
+        with self._mutex:
+            self._replies.clear()
+
     def count(self, path: str | None = None) -> int:
         """How many requests came, for one path or in all."""
         with self._mutex:

@@ -66,16 +66,16 @@ def resolve_sysroot(
     chain = RpmChain(ctx, catalog, distribution, certificates, seen=seen, now=now)
     with ctx.log.step(f"Reading the repositories of {distribution.title} for {distribution.arch}"):
         chosen = _choose(chain, distribution)
-    artifacts = {package.sha256: chain.artifact(repo, package, _UNKNOWN) for package, repo in chosen.values()}
+    artifacts = [chain.artifact(repo, package, _UNKNOWN) for package, repo in chosen.values()]
     if not certificates:
-        _check_pins(artifacts.values(), present, distribution)
-    files = _download(ctx, catalog, list(artifacts.values()))
-    signers, sizes = _inspect(ctx, files, certificates, now)
+        _check_pins(artifacts, present, distribution)
+    files = _download(ctx, catalog, artifacts)
+    signers, sizes = _inspect(ctx, artifacts, files, certificates, now)
     evidence = [_evidence(repo, chosen, signers) for repo in chain.repositories()]
     return render_sysroot(
         distribution,
         _same_place(evidence, present),
-        [replace(one, unpacked_size=sizes[one.sha256]) for one in artifacts.values()],
+        [replace(one, unpacked_size=sizes[one.sha256]) for one in artifacts],
     )
 
 
@@ -134,13 +134,17 @@ def _download(ctx: Context, catalog: Catalog, artifacts: Sequence[Artifact]) -> 
 
 
 def _inspect(
-    ctx: Context, files: Mapping[str, VerifiedFile], certificates: Sequence[Certificate], now: datetime
+    ctx: Context,
+    artifacts: Sequence[Artifact],
+    files: Mapping[str, VerifiedFile],
+    certificates: Sequence[Certificate],
+    now: datetime,
 ) -> tuple[dict[str, str], dict[str, int]]:
     """Who signed each package, and how much it unpacks to; by sha256."""
 
-    def look(file: VerifiedFile) -> tuple[str, str, int]:
-        artifact = file.artifact
-        rpm, fingerprint = inspect(file.path, artifact.filename, certificates, now=now)
+    def look(artifact: Artifact) -> tuple[str, str, int]:
+        path = files[artifact.sha256].path
+        rpm, fingerprint = inspect(path, artifact.filename, certificates, now=now)
         version = artifact.version.rpartition(":")[2]
         says = (rpm.name, f"{rpm.version}-{rpm.release}", rpm.arch)
         if says != (artifact.name, version, artifact.arch):
@@ -150,10 +154,10 @@ def _inspect(
                 hint="the mirror serves one package under the name of another; try another mirror",
                 code="wrong-package",
             )
-        return artifact.sha256, fingerprint, unpacked_size(file.path, rpm)
+        return artifact.sha256, fingerprint, unpacked_size(path, rpm)
 
     with ctx.log.step("Checking packages"), ThreadPoolExecutor(max(1, ctx.settings.jobs)) as pool:
-        found = list(pool.map(look, files.values()))
+        found = list(pool.map(look, artifacts))
     return {key: signer for key, signer, _ in found}, {key: size for key, _, size in found}
 
 
