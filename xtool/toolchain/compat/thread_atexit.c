@@ -56,8 +56,9 @@ run_at_exit (void)
 static void
 prepare (void)
 {
-  /* Converting an object pointer to a function's is what POSIX says dlsym is for. */
-  *(void **) &library = dlsym (RTLD_DEFAULT, "__cxa_thread_atexit_impl");
+  /* By its version: without one, this very function could be found, where the compat library exports it. Converting an
+     object pointer to a function's is what POSIX says dlsym is for. */
+  *(void **) &library = dlvsym (RTLD_DEFAULT, "__cxa_thread_atexit_impl", "GLIBC_2.18");
   if (library == NULL && pthread_key_create (&key, run_pending) == 0)
     key_made = atexit (run_at_exit) == 0;
 }
