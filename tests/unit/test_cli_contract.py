@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.elfforge import elf
 
 from xtool import setup
 from xtool.build import pipeline
@@ -296,15 +297,54 @@ def test_inspect(inside, monkeypatch: pytest.MonkeyPatch, cli) -> None:
         def as_data(self) -> dict[str, str]:
             return {"path": "x"}
 
-        def as_text(self, *, color: bool) -> str:
-            return f"a table, coloured: {color}"
+        def as_text(self, *, color: bool, details: bool) -> str:
+            return f"a table, coloured: {color}, each file: {details}"
 
     monkeypatch.setattr(report, "inspect", lambda path: Shown())
     (cli.cwd / "x.so").write_bytes(b"")
     document = inside("inspect", "x.so", "--output", "json").document
     assert success(document, "inspect") == {"files": [{"path": "x"}]}
-    assert inside("inspect", "x.so").stdout == "a table, coloured: False\n"
-    assert inside("inspect", "x.so", "--color", "always").stdout == "a table, coloured: True\n"
+    assert inside("inspect", "x.so").stdout == "a table, coloured: False, each file: False\n"
+    coloured = inside("inspect", "x.so", "--color", "always", "-v")
+    assert coloured.stdout == "a table, coloured: True, each file: True\n"
+
+
+def test_inspect_two_and_write_a_page(inside, cli) -> None:
+    for name, exported in (("a.so", "f"), ("b.so", "g")):
+        (cli.cwd / name).write_bytes(elf(exports=[exported]))
+    done = inside("inspect", "--diff", "a.so", "b.so", "--html", "page.html", "--output", "json")
+    assert done.code == 0
+    data = success(done.document, "inspect")
+    assert set(data) == {"diff", "html"}
+    assert set(data["diff"]) == {"a", "b", "changes", "files", "only", "members", "changed"}
+    assert data["diff"]["files"][0]["exports"] == {"removed": ["f"], "added": ["g"]}
+    assert data["html"] == "page.html"
+    assert (cli.cwd / "page.html").read_text().startswith("<!doctype html>")
+    data = success(inside("inspect", "a.so", "--html", "page.html", "--output", "json").document, "inspect")
+    assert set(data) == {"files", "html"}
+    text = inside("inspect", "--diff", "a.so", "b.so").stdout
+    assert "exports, only a, 1: f" in text
+    assert "\033" not in text
+
+
+def test_inspect_tells_of_the_files_that_it_can_read(inside, cli) -> None:
+    (cli.cwd / "a.so").write_bytes(elf())
+    (cli.cwd / "b.so").write_bytes(b"no")
+    done = inside("inspect", "b.so", "a.so", "--html", "page.html", "--output", "json")
+    assert (done.code, done.document["status"]) == (2, "partial")
+    assert [file["path"] for file in done.document["data"]["files"]] == ["a.so"]
+    assert (cli.cwd / "page.html").is_file()
+    lone = inside("inspect", "--diff", "a.so", "b.so", "--output", "json")
+    assert (lone.code, lone.document["status"]) == (2, "error")
+
+
+def test_a_page_that_cannot_be_written(inside, cli) -> None:
+    (cli.cwd / "a.so").write_bytes(elf())
+    done = inside("inspect", "a.so", "--html", "absent/page.html")
+    assert done.code == 5
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: cannot write absent/page.html: ")
+    assert "hint: name a file in a folder that is there" in done.stderr
 
 
 EMPTY_CACHE: dict[str, tuple[str, set[str]]] = {
