@@ -199,7 +199,10 @@ class Catalog:
         Raises:
             CatalogError: a record is malformed.
         """
-        return read_sysroots(self.root / "sysroots.toml", self.archives)
+        path = self.root / "sysroots.toml"
+        archives = self.archives
+        with well_formed(path):
+            return read_sysroots(path, archives)
 
     def sysroot_lock_path(self, distribution: Distribution) -> Path:
         """Where the lock for a distribution's sysroot lies, whether it exists or not."""
@@ -219,7 +222,9 @@ class Catalog:
                 f"{distribution.name} {distribution.target}` makes one from its repositories",
                 code="no-lock",
             )
-        return read_sysroot_lock(path, self._unsized)
+        unsized = self._unsized
+        with well_formed(path):
+            return read_sysroot_lock(path, unsized)
 
     @property
     def _unsized(self) -> frozenset[str]:

@@ -10,28 +10,14 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from support import forge, fuzzformats
-from support.fuzzmutate import Mutator, either
+from support.fuzzmutate import Mutator, either, noise
+from support.fuzztarget import CAP, Target, check
 
 from xtool.errors import ArchiveError
-
-CAP = 1 << 20
-"""Bytes that an archive may unpack to here."""
-
-
-class Broken(Exception):
-    """The parser took something that it must not take, or wrote where it must not write."""
-
-
-def check(condition: object, what: str) -> None:
-    """Raise `Broken` unless a condition holds."""
-    if not condition:
-        raise Broken(what)
-
-
-# Archives that are unpacked
 
 
 def tar_seeds() -> list[bytes]:
@@ -237,3 +223,58 @@ def run_debsize(data: bytes, folder: Path) -> None:
     path = folder / "a.deb"
     path.write_bytes(data)
     check(0 <= unpacked_size(path) < 1 << 40, "a size that cannot be")
+
+
+def targets() -> list[Target]:
+    """Archives and their pieces."""
+    unpacking = (ArchiveError,)
+    deb = fuzzformats.ar(deb_member)
+    found = []
+    for suffix in (".gz", ".xz", ".zst"):
+        mutate = fuzzformats.packed(suffix, fuzzformats.tar)
+        run = partial(run_unpack, f"a.tar{suffix}")
+        seeds = partial(packed_seeds, suffix)
+        found.append(Target(f"tar{suffix}", f"tar{suffix} unpacked", unpacking, seeds, mutate, run))
+    return [
+        Target(
+            "ar",
+            "outer layer of a .deb",
+            unpacking,
+            deb_seeds,
+            fuzzformats.ar(lambda _: noise),
+            run_ar,
+        ),
+        Target(
+            "tar",
+            "tar unpacked",
+            unpacking,
+            tar_seeds,
+            fuzzformats.tar,
+            partial(run_unpack, "a.tar"),
+        ),
+        Target(
+            "deb",
+            "whole .deb unpacked",
+            unpacking,
+            deb_seeds,
+            deb,
+            partial(run_unpack, "a_1_all.deb"),
+        ),
+        Target(
+            "xzblocks",
+            "xz in blocks",
+            unpacking,
+            xz_seeds,
+            either(fuzzformats.xz, noise),
+            run_xzblocks,
+        ),
+        Target(
+            "debsize",
+            "size of a .deb's data",
+            unpacking,
+            deb_seeds,
+            deb,
+            run_debsize,
+        ),
+        *found,
+    ]

@@ -112,7 +112,8 @@ def child(name: str, shared: Path, work: Path, words: list[str]) -> None:
         for module_name in _MODULES:
             importlib.import_module(module_name)
     from support.fuzzing import Finding, Ledger, Sandbox, Tally
-    from support.fuzztargets import digest, targets
+    from support.fuzztarget import digest
+    from support.fuzztargets import targets
 
     target = targets()[name]
     seeds = target.seeds()

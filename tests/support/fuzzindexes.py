@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import lzma
 from datetime import datetime, timezone
 from pathlib import Path
 
-from support.fuzzarchives import CAP, check
+from support import fuzzformats, fuzzrecords
+from support.fuzzmutate import lines
+from support.fuzztarget import CAP, Target, check
+
+from xtool.errors import IntegrityError
 
 DATA = Path(__file__).parent / "data"
 
@@ -110,3 +115,35 @@ def run_openpgp(data: bytes, folder: Path) -> None:
     signed = verify_cleartext(data, keyring=DATA / "fuzz.asc", fingerprints=[_FINGERPRINT], what="InRelease")
     check(signed.content == RELEASE, "another text is taken as signed")
     check(signed.fingerprint == _FINGERPRINT, "another signer")
+
+
+def targets() -> list[Target]:
+    """Debian's indexes and their signatures."""
+    return [
+        Target(
+            "release",
+            "InRelease's text",
+            (IntegrityError,),
+            lambda: [RELEASE],
+            lines(RELEASE_WORDS),
+            run_release,
+        ),
+        Target(
+            "packages",
+            "Packages.xz",
+            (IntegrityError,),
+            lambda: [lzma.compress(PACKAGES, preset=0)],
+            fuzzformats.packed(".xz", lines(PACKAGES_WORDS)),
+            run_packages,
+        ),
+        Target(
+            "openpgp",
+            "cleartext signatures",
+            (IntegrityError,),
+            lambda: [SIGNED],
+            fuzzrecords.cleartext(
+                (*RELEASE_WORDS, "- x", "-----END PGP SIGNATURE-----", "Hash: MD5", "\u2028")
+            ),
+            run_openpgp,
+        ),
+    ]

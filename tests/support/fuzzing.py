@@ -28,8 +28,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from support.fuzzarchives import Broken
-from support.fuzztargets import Target, digest, targets
+from support.fuzztarget import Broken, Target, digest
+from support.fuzztargets import targets
 
 TIME_LIMIT = 5.0
 """Seconds that an input may take."""

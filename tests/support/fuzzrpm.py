@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import random
 import struct
+from functools import partial
 from pathlib import Path
 
 from support import fuzzarchives, rpmforge
-from support.fuzzarchives import check
 from support.fuzzformats import packed, unpacked
 from support.fuzzmutate import PATHS, Pool, extreme, noise
+from support.fuzztarget import Target, check
+
+from xtool.errors import ArchiveError
 
 _NUMBERS = 13
 """Numbers of eight hex digits in a cpio header."""
@@ -190,3 +193,27 @@ def run_header(data: bytes, folder: Path) -> None:
         reader.check_digests(fd, found)
     finally:
         os.close(fd)
+
+
+def targets() -> list[Target]:
+    """Packages, their headers, their streams."""
+    unpacking = (ArchiveError,)
+    return [
+        Target(
+            "rpm",
+            "whole .rpm unpacked",
+            unpacking,
+            rpm_seeds,
+            rpm,
+            partial(fuzzarchives.run_unpack, "a-1-1.ppc64le.rpm"),
+        ),
+        Target(
+            "rpmheader",
+            "headers and digests of a .rpm",
+            unpacking,
+            rpm_seeds,
+            rpm,
+            run_header,
+        ),
+        Target("cpio", "cpio of a .rpm", unpacking, cpio_seeds, cpio, run_cpio),
+    ]

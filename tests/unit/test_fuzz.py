@@ -64,7 +64,7 @@ sys.path[:0] = {path!r}
 from pathlib import Path
 from support import fuzzing
 from support.fuzzing import Finding, Sandbox
-from support.fuzztargets import Target
+from support.fuzztarget import Target
 from xtool.errors import ArchiveError
 fuzzing.TIME_LIMIT = 0.3
 outside = Path({outside!r})

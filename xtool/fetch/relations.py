@@ -56,15 +56,20 @@ def relations(text: str) -> tuple[tuple[str, tuple[Relation, ...]], ...]:
     for entry in text.split(","):
         if entry.strip():
             words = " ".join(entry.split())
-            found.append((words, tuple(_relation(part, words) for part in entry.split("|"))))
+            found.append((words, tuple(_relation(part, words) for part in words.split("|"))))
     return tuple(found)
 
 
 def _relation(text: str, entry: str) -> Relation:
     match = _RELATION.fullmatch(text)
     if match is None:
-        raise IntegrityError(f"a package index has a malformed relation `{entry}`")
-    return Relation(match["name"], match["op"] or "", match["version"] or "")
+        raise IntegrityError(f"a package index has a malformed relation `{entry[:200]}`")
+    version = match["version"] or ""
+    try:
+        DebianVersion(version or "0")
+    except ValueError as error:
+        raise IntegrityError(f"a package index has a malformed relation `{entry[:200]}`: {error}") from None
+    return Relation(match["name"], match["op"] or "", version)
 
 
 class DebianUniverse:

@@ -167,7 +167,8 @@ class _Reader:
             parser.Parse(b"", True)
         except expat.ExpatError as error:
             raise self.broken(f"not XML: {error}") from None
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, LookupError) as error:
+            # A LookupError: the document names an encoding that there is not.
             raise self.broken(str(error)) from None
 
     def broken(self, why: str) -> IntegrityError:

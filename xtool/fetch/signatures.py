@@ -134,7 +134,7 @@ def check_signature(
     for packet in packets:
         try:
             parsed = _parse(packet)
-        except (ValueError, IndexError):
+        except Exception:  # noqa: BLE001, S112 - pysequoia raises RuntimeError and bare Exception alike
             continue
         certificate = next((one for one in certificates if parsed.issuer in one.names), None)
         refusal = _refusal(parsed, certificate, certificates, what, now)
@@ -292,6 +292,8 @@ def _parse(packet: Any) -> _Signature:
     hashed = body[: 6 + length]
     after = 6 + length + 2 + int.from_bytes(body[6 + length : 8 + length], "big")
     rsa = body[0] == 4 and body[2] in _RSA
+    if packet.signature_created is None:
+        raise ValueError("a signature without a time")
     return _Signature(
         version=body[0],
         kind=body[1],
