@@ -113,6 +113,8 @@ KEYS = {
         Key("sysroot", "text"),
         Key("python-source", "choice", ("auto", "portable", "debian")),
         Key("fortran", "flag"),
+        Key("sysroot-package", "words"),
+        Key("sysroot-lock", "path"),
         Key("locked", "flag"),
         Key("frozen", "flag"),
         Key("outdir", "path"),

@@ -46,15 +46,19 @@ def _setup(session: Session, targets: tuple[str, ...]) -> Result:
 def describe(kit: Kit) -> str:
     """One line about a kit."""
     from xtool.targets import format_glibc
+    from xtool.toolchain.packages import listed
 
     pythons = ", ".join(f"Python {python.full_version}" for python in kit.pythons.values())
     floor = format_glibc(kit.sysroot.glibc)
-    return f"{kit.target.name} is ready: GCC {kit.toolchain.version}, glibc {floor}, {pythons}"
+    asked = [package["name"] for package in listed(kit.sysroot.path) if not package["needed_by"]]
+    more = f" with {', '.join(asked)}" if asked else ""
+    return f"{kit.target.name} is ready: GCC {kit.toolchain.version}, glibc {floor}{more}, {pythons}"
 
 
 def kit_data(kit: Kit) -> dict[str, Any]:
     """A kit as plain data for JSON output."""
     from xtool.targets import format_glibc
+    from xtool.toolchain.packages import listed
 
     return {
         "target": kit.target.name,
@@ -68,6 +72,7 @@ def kit_data(kit: Kit) -> dict[str, Any]:
             "path": kit.sysroot.path,
             "kind": kit.sysroot.kind,
             "glibc": format_glibc(kit.sysroot.glibc),
+            "packages": listed(kit.sysroot.path),
         },
         "emulator": {"path": kit.emulator.executable, "cpu": kit.emulator.cpu},
         "pythons": [

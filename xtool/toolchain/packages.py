@@ -11,22 +11,26 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from xtool.catalog import Catalog, SuiteEvidence
 from xtool.errors import UsageError
-from xtool.fetch.packagelock import Pins, Wanted, read_pins, write_pins
+from xtool.fetch.packagelock import Pins, Wanted, read_pins, resolve, write_pins
 from xtool.manifest import OWN
 from xtool.recipes import Assembly, Recipe
 from xtool.records import digest_of
 from xtool.sysrootrules import Rules, read_rules
+from xtool.text import format_bytes
 
 if TYPE_CHECKING:
+    from xtool.catalog import Lock
+    from xtool.choose import Candidate
     from xtool.context import Context
+    from xtool.setup import Request
     from xtool.targets import Target
 
 REVISION = 1
@@ -40,69 +44,110 @@ _LINKABLE = (".a", ".o", ".pc", ".h", ".hpp", ".cmake", ".mod")
 _ELF = b"\x7fELF"
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Which record of packages counts.
-
-    Args:
-        file: the file that the user keeps (`--sysroot-lock`), or None for the cache's own.
-        fixed: the option that forbids making a new one (`--locked`, `--frozen`), or empty.
-    """
-
-    file: Path | None = None
-    fixed: str = ""
-
-
-def pin(
-    ctx: Context, catalog: Catalog, wanted: Wanted, where: Where, *, seen: SuiteEvidence | None = None
-) -> Pins:
-    """The exact packages that a request comes to: those that are recorded, or else resolved and recorded.
+def add(ctx: Context, catalog: Catalog, request: Request, lock: Lock, sysroot: Candidate) -> Candidate:
+    """A sysroot with the packages that a request names; the sysroot itself where it names none.
 
     Args:
         ctx: settings, log, environment.
         catalog: the archives, and the keys that may sign.
-        wanted: the request.
-        where: which record counts.
-        seen: the newest state of the suite that is known; an older one is refused.
+        request: what was asked for.
+        lock: the target's own lock.
+        sysroot: the sysroot that was chosen.
 
     Raises:
         UsageError: a package does not exist, two exclude each other, or a new record is forbidden.
         IntegrityError: a signature or a hash does not hold.
         NetworkError: something cannot be fetched.
     """
-    from xtool.fetch.packagelock import resolve
+    from xtool.fetch import Vanished
 
+    if not request.sysroot_packages:
+        return sysroot
+    wanted, seen = _wanted(catalog, request, lock, sysroot)
+    given = [name for name in request.sysroot_packages if read_rules(catalog.root).is_given(name)]
+    if given:
+        ctx.log.detail(f"{', '.join(given)}: the sysroot or the toolchain gives that already")
+    if not wanted.names:
+        return sysroot
+    pins = _pin(ctx, catalog, request, wanted, seen)
+    recipe = packages_recipe(request.target, pins, sysroot.recipe)
+    try:
+        _fetch(ctx, catalog, pins, recipe)
+    except Vanished:
+        if request.sysroot_lock is not None or request.frozen or request.locked:
+            raise
+        ctx.log.warning(
+            f"packages for {', '.join(wanted.names)} have left every mirror; {wanted.suite}'s current ones "
+            "are taken, their signature chain checked",
+            hint="`--sysroot-lock FILE` keeps a record of which they are",
+        )
+        _state(ctx, wanted, read_rules(catalog.root)).unlink(missing_ok=True)
+        pins = _pin(ctx, catalog, request, wanted, seen)
+        recipe = packages_recipe(request.target, pins, sysroot.recipe)
+    return replace(sysroot, recipe=recipe)
+
+
+def _wanted(
+    catalog: Catalog, request: Request, lock: Lock, sysroot: Candidate
+) -> tuple[Wanted, SuiteEvidence | None]:
+    """The request in the one form in which it is recorded, and the state of the suite that the lock knows.
+
+    Raises:
+        UsageError: the sysroot's distribution has no packages that can be resolved.
+    """
+    distribution = catalog.sysroots.distributions.get(sysroot.kind, {}).get(request.target.name)
+    if distribution is not None and catalog.archives[distribution.archive].kind != "debian":
+        raise UsageError(
+            f"packages cannot be added to the {sysroot.title} sysroot",
+            hint="`--sysroot derived` takes Debian's, lowered to the floor",
+            code="sysroot-package-kind",
+        )
+    libc = next(artifact for artifact in lock.artifacts("glibc") if artifact.name == "libc6")
     rules = read_rules(catalog.root)
-    path = where.file or _state(ctx, wanted, rules)
+    names = sorted({name for name in request.sysroot_packages if not rules.is_given(name)})
+    wanted = Wanted(request.target.name, libc.archive, libc.suite, libc.arch, tuple(names))
+    return wanted, lock.evidence.get(libc.suite)
+
+
+def _pin(
+    ctx: Context, catalog: Catalog, request: Request, wanted: Wanted, seen: SuiteEvidence | None
+) -> Pins:
+    """The exact packages that a request comes to: those that are recorded, or else resolved and recorded."""
+    rules = read_rules(catalog.root)
+    path = request.sysroot_lock or _state(ctx, wanted, rules)
     found = read_pins(path, wanted)
     if found is not None:
         return found
-    if where.fixed:
-        named = f"{path} has no packages" if where.file else "no packages are recorded"
+    if request.locked or request.frozen:
+        option = "--locked" if request.locked else "--frozen"
+        here = f"{path} does not hold" if request.sysroot_lock else "nothing records"
         raise UsageError(
-            f"{named} for {', '.join(wanted.names)} ({wanted.target}, {wanted.suite}), and `{where.fixed}` "
-            "forbids to resolve them",
-            hint=f"run it once without `{where.fixed}`"
-            + ("" if where.file else " and with `--sysroot-lock FILE`, and keep the file"),
+            f"{here} which packages {', '.join(wanted.names)} come to for {wanted.target} and "
+            f"{wanted.suite}, and `{option}` forbids to look",
+            hint=f"run it once without `{option}`"
+            + ("" if request.sysroot_lock else " and with `--sysroot-lock FILE`, and keep that file"),
             code="sysroot-lock",
         )
     made = resolve(ctx, catalog, wanted, rules, seen)
     write_pins(path, made)
-    total = sum(artifact.size for artifact in made.artifacts)
-    ctx.log.info(
-        f"{len(made.artifacts)} packages for {', '.join(wanted.names)} ({total / 1e6:.1f} MB): {path}"
-    )
+    size = format_bytes(sum(artifact.size for artifact in made.artifacts))
+    ctx.log.info(f"{', '.join(wanted.names)}: {len(made.artifacts)} packages ({size}), recorded in {path}")
     return made
 
 
-def wanted(target: Target, *, archive: str, suite: str, arch: str, names: Collection[str]) -> Wanted:
-    """A request, in the one form in which it is recorded."""
-    return Wanted(target.name, archive, suite, arch, tuple(sorted(set(names))))
+def _fetch(ctx: Context, catalog: Catalog, pins: Pins, recipe: Recipe) -> None:
+    """Download what is missing, while the record's own state of the archive is at hand to look for it."""
+    from xtool.fetch import cached, fetch
+    from xtool.store import Store
 
-
-def forget(ctx: Context, catalog: Catalog, wanted: Wanted) -> None:
-    """Drop what the cache has recorded for a request, so that it is resolved anew."""
-    _state(ctx, wanted, read_rules(catalog.root)).unlink(missing_ok=True)
+    store = Store(ctx)
+    if store.find(recipe) is not None:
+        return
+    missing = [artifact for artifact in pins.artifacts if not cached(store.downloads, artifact).is_file()]
+    if missing:
+        evidence = {pins.wanted.suite: pins.evidence}
+        with ctx.log.progress(f"Downloading {len(missing)} packages", sum(a.size for a in missing)) as bar:
+            fetch(ctx, catalog, missing, evidence=evidence, downloads=store.downloads, progress=bar)
 
 
 def packages_recipe(target: Target, pins: Pins, base: Recipe) -> Recipe:
@@ -127,6 +172,12 @@ def packages_recipe(target: Target, pins: Pins, base: Recipe) -> Recipe:
         },
         needs=(base,),
     )
+
+
+def listed(sysroot: Path) -> list[dict[str, str]]:
+    """The packages of a sysroot without their files, for results."""
+    shown = ("name", "version", "arch", "needed_by")
+    return [{key: package[key] for key in shown} for package in installed_packages(sysroot)]
 
 
 def installed_packages(sysroot: Path) -> list[dict[str, Any]]:
