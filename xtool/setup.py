@@ -6,25 +6,26 @@ unpacks.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from xtool.artifacts import Artifact
+from xtool import choose, replaced
 from xtool.catalog import Catalog, Lock
+from xtool.choose import Candidate, Choice
 from xtool.context import Context
 from xtool.errors import IntegrityError, Interrupted, StoreError, UsageError, XtoolError
-from xtool.kit import BuildPython, Kit
+from xtool.kit import BuildPython, Kit, Sysroot
 from xtool.recipes import Recipe
 from xtool.targets import Glibc, Host, Target, current_host, format_glibc
 
+if TYPE_CHECKING:
+    from xtool.python.ground import Ground
+
 DEFAULT_PYTHON = "3.13"
 """The target Python that is set up when none is asked for."""
-
-SYSROOTS = ("auto", "derived")
-"""Kinds of sysroot that can be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,12 @@ class Request:
     Args:
         target: the target.
         pythons: Python versions as `X.Y`; empty for the default one.
-        glibc: the floor, or None for the target's lowest.
-        sysroot: `auto` or `derived`.
+        glibc: the floor, or None for that of the first sysroot named, or else the target's lowest.
+        sysroot: `auto`, a kind of sysroot, or several separated by commas, in the order to try them in.
         python_source: `portable` (uv's builds), `debian`, or `auto` for what is installed or else in reach.
         fortran: whether gfortran is wanted too.
+        sysroot_packages: packages of the sysroot's distribution that it gets beside the C library.
+        sysroot_lock: the file that records which exact packages these are, or None for the cache's own.
         locked: fail if the lock is older than what is declared.
         frozen: use the lock as it is, even where it is older than what is declared.
     """
@@ -48,12 +51,14 @@ class Request:
     sysroot: str = "auto"
     python_source: str = "auto"
     fortran: bool = False
+    sysroot_packages: tuple[str, ...] = ()
+    sysroot_lock: Path | None = None
     locked: bool = False
     frozen: bool = False
 
     @property
     def floor(self) -> Glibc:
-        """The glibc floor, defaulted."""
+        """The glibc floor, as far as it does not depend on the sysroot; `Plan.request` has the real one."""
         return self.glibc or self.target.lowest_glibc
 
     @property
@@ -67,11 +72,13 @@ class Plan:
     """The recipes that a request comes to.
 
     Args:
-        request: what was asked for.
+        request: what was asked for, with the floor that it comes to.
         host: the machine xtool runs on.
         lock: the lock, with recorded replacements applied.
         gcc: recipe of the toolchain.
-        sysroot: recipe of the sysroot.
+        choice: the sysroots that may be taken.
+        sysroot: the one that is.
+        why: why it is.
         emulator: recipe of the emulator.
         pythons: by `X.Y`, recipe of the target's Python.
         found_pythons: by `X.Y`, build Pythons that are there already.
@@ -82,7 +89,9 @@ class Plan:
     host: Host
     lock: Lock
     gcc: Recipe
-    sysroot: Recipe
+    choice: Choice
+    sysroot: Candidate
+    why: str
     emulator: Recipe
     pythons: Mapping[str, Recipe]
     found_pythons: Mapping[str, BuildPython]
@@ -100,44 +109,49 @@ class Plan:
 
         for recipe in (self.gcc, self.emulator, *self.build_pythons.values(), *self.pythons.values()):
             add(recipe)
-        add(self.sysroot)
+        add(self.sysroot.recipe)
         return tuple(ordered.values())
 
 
-def plan(ctx: Context, request: Request) -> Plan:
+def plan(ctx: Context, request: Request, unreachable: Mapping[str, str] | None = None) -> Plan:
     """Work out which components a request needs.
+
+    Args:
+        ctx: settings, log, environment.
+        request: what was asked for.
+        unreachable: kinds of sysroot that could not be had, and why.
 
     Raises:
         UsageError: a version, floor or sysroot that does not exist, or a lock that is out of date.
     """
     from xtool import emulator
     from xtool.python import build, target
-    from xtool.toolchain import gcc, sysroot
+    from xtool.toolchain import gcc, packages
 
     catalog = Catalog(ctx.settings.toolchains_dir)
     host = current_host()
+    choose.names(catalog, request.sysroot)
     lock = _load_lock(ctx, catalog, host, request)
-    if request.sysroot not in SYSROOTS:
-        raise UsageError(
-            f"there is no sysroot `{request.sysroot}`", hint=f"choose one of {', '.join(SYSROOTS)}"
-        )
     _check_pythons(lock, request)
     gcc_recipe = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
+    choice = choose.choose(ctx, catalog, request, lock, gcc_recipe)
+    taken, why = choice.first(unreachable or {})
     found = {v: p for v in request.versions if (p := build.find_build_python(ctx, v)) is not None}
-    choose = partial(_choose, ctx, request.python_source)
+    pick = partial(_choose, ctx, request.python_source)
+    root = partial(target.target_python_recipe, request.target, lock, ground=ground(taken, choice.floor))
     return Plan(
-        request=request,
+        request=replace(request, glibc=choice.floor),
         host=host,
         lock=lock,
         gcc=gcc_recipe,
-        sysroot=sysroot.derived_recipe(request.target, lock, request.floor, gcc_recipe),
+        choice=choice,
+        sysroot=packages.add(ctx, catalog, request, lock, taken),
+        why=why,
         emulator=emulator.qemu_recipe(host, request.target, lock),
-        pythons={
-            v: choose(partial(target.target_python_recipe, request.target, lock, v)) for v in request.versions
-        },
+        pythons={v: pick(partial(root, v)) for v in request.versions},
         found_pythons=found,
         build_pythons={
-            v: choose(partial(build.build_python_recipe, host, request.target, lock, v))
+            v: pick(partial(build.build_python_recipe, host, request.target, lock, v))
             for v in request.versions
             if v not in found
         },
@@ -148,21 +162,26 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
     """Install what a request needs and is missing; hand out the kit.
 
     Where locked files have left every mirror and the snapshot archive, the suite's current versions are taken
-    through the signed chain, said so, and recorded in the cache; `--frozen` forbids it.
+    through the signed chain, said so, and recorded in the cache; `--frozen` forbids it. A sysroot that is out
+    of reach gives way to the next one that the request allows.
     """
     from xtool import installer
 
-    asked, replaced = request, False
+    asked, renewed = request, False
+    unreachable: dict[str, str] = {}
     while True:
-        planned = plan(ctx, asked)
+        planned = plan(ctx, asked, unreachable)
+        catalog = Catalog(ctx.settings.toolchains_dir)
         try:
-            catalog = Catalog(ctx.settings.toolchains_dir)
             return _kit(planned, installer.ensure(ctx, catalog, planned.lock, planned.recipes))
         except XtoolError as error:
-            vanished = _vanished(error)
-            if vanished is not None and not asked.frozen and not replaced:
-                _take_replacements(ctx, planned, vanished)
-                replaced = True
+            lost = replaced.replaceable(catalog, error)
+            if lost and not asked.frozen and not renewed:
+                shipped = catalog.lock(planned.host, planned.request.target)
+                replaced.take(ctx, catalog, shipped, planned.lock, lost)
+                renewed = True
+            elif reason := _next_sysroot(ctx, catalog, planned, error):
+                unreachable[planned.sysroot.kind] = reason
             elif _portable_failed(asked, planned, error):
                 ctx.log.warning(
                     f"no portable Python: {error.message}; Debian's is taken",
@@ -171,6 +190,28 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
                 asked = replace(asked, python_source="debian")
             else:
                 raise
+
+
+def _next_sysroot(ctx: Context, catalog: Catalog, planned: Plan, error: XtoolError) -> str:
+    """Why the next sysroot is to be taken; empty where none is left, or the error came of something else."""
+    lost, following = planned.sysroot, planned.choice.after(planned.sysroot.kind)
+    if following is None:
+        return ""
+    reason = choose.unreachable(ctx, catalog, planned.lock, lost, error)
+    if reason is None:
+        return ""
+    ctx.log.warning(
+        f"the {lost.title} sysroot is out of reach: {reason.message}; the {following.title} one is taken",
+        hint=f"`--sysroot {following.kind}` takes it without asking, `--sysroot {lost.kind}` nothing else",
+    )
+    return reason.message
+
+
+def ground(sysroot: Candidate, floor: Glibc) -> Ground | None:
+    """What portable Pythons of the target run on, where a sysroot has a C library that can be run."""
+    from xtool.python.ground import Ground
+
+    return Ground(sysroot.kind, sysroot.title, floor, sysroot.recipe) if sysroot.own_libc else None
 
 
 def _portable_failed(asked: Request, planned: Plan, error: XtoolError) -> bool:
@@ -220,18 +261,20 @@ def shipped_recipes(catalog: Catalog, request: Request) -> tuple[Recipe, ...]:
     """
     from xtool import emulator
     from xtool.python import build, target
-    from xtool.toolchain import gcc, sysroot
+    from xtool.toolchain import gcc
 
     host = current_host()
     lock = catalog.lock(host, request.target)
     _check_pythons(lock, request)
     source = "debian" if request.python_source == "auto" else request.python_source
     compiler = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
-    recipes = [compiler, sysroot.derived_recipe(request.target, lock, request.floor, compiler)]
-    recipes.append(emulator.qemu_recipe(host, request.target, lock))
+    choice = choose.choose(None, catalog, request, lock, compiler)
+    taken, _ = choice.first({})
+    recipes = [compiler, taken.recipe, emulator.qemu_recipe(host, request.target, lock)]
+    on = ground(taken, choice.floor)
     for version in request.versions:
         recipes += [
-            target.target_python_recipe(request.target, lock, version, source=source),
+            target.target_python_recipe(request.target, lock, version, source=source, ground=on),
             build.build_python_recipe(host, request.target, lock, version, source=source),
         ]
         if any(name.startswith("desktop-") for name in lock.components):
@@ -251,7 +294,7 @@ def current_lock(ctx: Context, target: Target) -> Lock:
 def _kit(planned: Plan, installed: Mapping[str, Path]) -> Kit:
     from xtool import emulator
     from xtool.python import build, target
-    from xtool.toolchain import gcc, sysroot
+    from xtool.toolchain import gcc
 
     request = planned.request
     build_pythons = dict(planned.found_pythons)
@@ -261,7 +304,9 @@ def _kit(planned: Plan, installed: Mapping[str, Path]) -> Kit:
         host=planned.host,
         target=request.target,
         toolchain=gcc.toolchain(installed[planned.gcc.name], request.target),
-        sysroot=sysroot.sysroot(installed[planned.sysroot.name], request.floor),
+        sysroot=Sysroot(
+            installed[planned.sysroot.recipe.name], request.floor, planned.sysroot.kind, planned.why
+        ),
         emulator=emulator.emulator(installed[planned.emulator.name], request.target),
         pythons={
             version: target.target_python(installed[recipe.name], request.target, version)
@@ -300,80 +345,7 @@ def _load_lock(ctx: Context, catalog: Catalog, host: Host, request: Request) -> 
         ctx.log.warning(
             f"{path} is older than what `components.toml` declares", hint="run `xtool lock --update`"
         )
-    return lock if request.frozen else _apply(lock, _read_replacements(ctx, lock))
-
-
-def _vanished(error: Exception) -> tuple[Artifact, ...] | None:
-    """The artifacts that no source has any more, if that is what an error says."""
-    from xtool.fetch import Vanished
-
-    return tuple(error.artifacts) if isinstance(error, Vanished) else None
-
-
-def _take_replacements(ctx: Context, planned: Plan, vanished: Iterable[Artifact]) -> None:
-    from xtool.fetch import debian
-
-    lost = tuple(vanished)
-    catalog = Catalog(ctx.settings.toolchains_dir)
-    for artifact in lost:
-        ctx.log.info(f"{artifact.filename} has left every mirror; looking for what replaced it")
-    found = debian.replacements(ctx, catalog, planned.lock, lost)
-    for artifact in lost:
-        new = found[artifact.sha256]
-        ctx.log.warning(
-            f"{artifact.name} {artifact.version} has left every mirror; "
-            f"{artifact.suite}'s current {new.version} is taken, its signature chain checked",
-            hint="`--frozen` refuses this; a newer xtool may have a newer lock",
-        )
-    # The recorded replacements name what the shipped lock says, not what an earlier replacement put there.
-    shipped = catalog.lock(planned.host, planned.request.target)
-    recorded = _read_replacements(ctx, shipped)
-    origin = {new.sha256: old for old, new in recorded.items()}
-    for old, new in found.items():
-        recorded[origin.get(old, old)] = new
-    _write_replacements(ctx, shipped, recorded)
-
-
-def _replacements_path(ctx: Context, lock: Lock) -> Path:
-    return ctx.settings.cache_dir / "v1" / "state" / f"replaced-{lock.digest[:16]}.json"
-
-
-def _read_replacements(ctx: Context, lock: Lock) -> dict[str, Artifact]:
-    """Artifacts taken instead of locked ones that have left every mirror, by the locked one's sha256."""
-    path = _replacements_path(ctx, lock)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return {old: Artifact(**new) for old, new in document.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        ctx.log.detail(f"ignoring {path}: {error}")
-        return {}
-
-
-def _write_replacements(ctx: Context, lock: Lock, recorded: Mapping[str, Artifact]) -> None:
-    path = _replacements_path(ctx, lock)
-    text = json.dumps({old: asdict(new) for old, new in sorted(recorded.items())}, indent=1)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror}", hint="point XTOOL_CACHE_DIR to a folder you can write"
-        ) from error
-
-
-def _apply(lock: Lock, replaced: Mapping[str, Artifact]) -> Lock:
-    if not replaced:
-        return lock
-
-    def swap(artifact: Artifact) -> Artifact:
-        return replaced.get(artifact.sha256, artifact)
-
-    components = {name: tuple(map(swap, items)) for name, items in lock.components.items()}
-    return replace(lock, components=components)
+    return lock if request.frozen else replaced.applied(ctx, lock)
 
 
 def describe_floor(target: Target, floor: Glibc) -> str:

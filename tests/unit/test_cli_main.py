@@ -88,7 +88,7 @@ def test_no_command_shows_help_and_fails(cli) -> None:
         (["setup", "ppc64le", "--python", "2.7"], "there is no Python 2.7 for ppc64le", "--available"),
         (["setup", "ppc64le", "--glibc", "2.5"], "there is no glibc 2.5 sysroot", "--glibc 2.17"),
         (["setup", "ppc64le", "--glibc", "9.9"], "there is no glibc 9.9 sysroot", "--glibc 2.41"),
-        (["setup", "ppc64le", "--sysroot", "centos7"], "there is no sysroot `centos7`", "auto, derived"),
+        (["setup", "ppc64le", "--sysroot", "centos9"], "there is no sysroot `centos9`", "auto, derived"),
     ],
 )
 def test_mistakes_are_explained(inside, words: list[str], message: str, hint: str) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xtool import proc
 from xtool.catalog import Lock
@@ -26,6 +27,9 @@ from xtool.errors import CatalogError, StoreError
 from xtool.kit import Emulator, TargetPython
 from xtool.recipes import Assembly, Recipe
 from xtool.targets import Target, current_host, format_glibc, parse_glibc
+
+if TYPE_CHECKING:
+    from xtool.python.ground import Ground
 
 FACTS = Path("share") / "xtool" / "python.json"
 """Where a target root says what it is, below the root."""
@@ -81,7 +85,9 @@ _GLIBC_BANNER = re.compile(rb"GNU C Library [^\n]*release version (\d+\.\d+)")
 _PATCHLEVEL = re.compile(r'^#define\s+PY_VERSION\s+"([^"]+)"', re.MULTILINE)
 
 
-def target_python_recipe(target: Target, lock: Lock, version: str, *, source: str = "debian") -> Recipe:
+def target_python_recipe(
+    target: Target, lock: Lock, version: str, *, source: str = "debian", ground: Ground | None = None
+) -> Recipe:
     """The recipe of a target root with a Python.
 
     Args:
@@ -90,6 +96,8 @@ def target_python_recipe(target: Target, lock: Lock, version: str, *, source: st
         version: `3.13`.
         source: `debian` for the lock's own interpreter, `portable` for a portable CPython build in a root
             whose libraries come from the lock.
+        ground: the C library that a portable build shall run on, where it is not the lock's. Debian's
+            interpreter needs Debian's.
 
     Raises:
         CatalogError: the lock has no such Python.
@@ -99,18 +107,26 @@ def target_python_recipe(target: Target, lock: Lock, version: str, *, source: st
 
     qemu = emulator.qemu_recipe(current_host(), target, lock)
     artifacts = lock.artifacts(f"python{version}")
+    parameters = {"python": version, "source": source}
+    title = f"CPython {version} for {target.name}"
+    needs: tuple[Recipe, ...] = (qemu,)
     if source == "portable":
         artifacts = tuple(item for item in artifacts if not _is_interpreter(item.name))
-        parameters = {
-            "python": version,
-            "source": source,
-            **portable.fingerprint(portable.target_key(target, version)),
-        }
+        parameters |= portable.fingerprint(portable.target_key(target, version))
+        title += f" (portable, on {ground})" if ground is not None else " (portable)"
     else:
-        parameters = {"python": version, "source": source}
+        ground = None
+    if ground is not None:
+        artifacts = ground.packages(artifacts)
+        parameters["ground"] = ground.kind
+        needs += (ground.recipe,)
 
     def assemble(assembly: Assembly) -> None:
         _unpack_root(assembly, version, target)
+        if ground is not None:
+            from xtool.python.ground import lay
+
+            lay(assembly, ground, target)
         if source == "portable":
             portable.install(
                 assembly.ctx,
@@ -121,15 +137,14 @@ def target_python_recipe(target: Target, lock: Lock, version: str, *, source: st
         emulated = emulator.emulator(assembly.needs[qemu.name], target)
         _finish(assembly, emulated, version, target, source)
 
-    title = f"CPython {version} for {target.name}"
     return Recipe(
         name=f"python{version}-{target.name}",
-        title=f"{title} (portable)" if source == "portable" else title,
+        title=title,
         revision=_REVISION,
         artifacts=artifacts,
         assemble=assemble,
         parameters=parameters,
-        needs=(qemu,),
+        needs=needs,
     )
 
 
