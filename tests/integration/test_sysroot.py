@@ -392,18 +392,18 @@ def test_shims_stay_inside(room: Room, tmp_path: Path) -> None:
 
 
 def test_thread_locals_on_a_library_without_their_function(room: Room, tmp_path: Path) -> None:
-    # dlsym that finds nothing stands for a glibc 2.17.
+    # dlvsym that finds nothing stands for a glibc 2.17.
     source = tmp_path / "a.cc"
     source.write_text(
         "#include <cstdio>\n#include <thread>\n"
-        'extern "C" void *__wrap_dlsym(void *, const char *) { return 0; }\n'
+        'extern "C" void *__wrap_dlvsym(void *, const char *, const char *) { return 0; }\n'
         "struct Loud { const char *name; explicit Loud(const char *n) : name(n) {}\n"
         '  ~Loud(); };\nthread_local Loud late{"late"}, first{"first"}, second{"second"};\n'
         'Loud::~Loud() { std::printf("%s ", name); if (name == second.name) (void)&late; }\n'
         'int main() { std::thread([] { (void)first.name; }).join(); std::puts("joined");\n'
         "  (void)first.name; }\n"
     )
-    program = room.build("2.17", "g++", source, "-std=c++20", "-Wl,--wrap=dlsym")
+    program = room.build("2.17", "g++", source, "-std=c++20", "-Wl,--wrap=dlvsym")
     done = room.run(program)
     assert (done.returncode, done.stdout) == (0, "second first late joined\nsecond first late "), done.stderr
 
