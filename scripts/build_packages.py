@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -33,8 +34,60 @@ PACKAGES = {
     "ujson": "5.11.0",
     "kiwisolver": "1.4.9",
     "setproctitle": "1.3.7",
+    "cffi": "2.1.1",
+    "psycopg2": "2.9.13",
+    "pynacl": "1.6.2",
+    "lxml": "6.1.3",
 }
 """Package -> version."""
+
+LIBRARIES = {
+    "cffi": ["libffi-dev"],
+    "psycopg2": ["libpq-dev"],
+    "lxml": ["libxml2-dev", "libxslt1-dev", "zlib1g-dev"],
+}
+"""Package -> packages that its sysroot needs beside the C library. PyNaCl builds a libsodium of its own."""
+
+USES = {
+    "cffi": """
+import cffi
+ffi = cffi.FFI()
+ffi.cdef("double cos(double); void qsort(void *, size_t, size_t, int (*)(const void *, const void *));")
+assert abs(ffi.dlopen("libm.so.6").cos(0.5) - 0.8775825618903728) < 1e-12
+numbers = ffi.new("int[]", [3, 1, 2])
+@ffi.callback("int(const void *, const void *)")
+def order(a, b):
+    return ffi.cast("int *", a)[0] - ffi.cast("int *", b)[0]
+ffi.dlopen(None).qsort(numbers, 3, 4, order)
+assert list(numbers) == [1, 2, 3]
+""",
+    "psycopg2": """
+import psycopg2
+assert psycopg2.__libpq_version__ >= 170000
+try:
+    psycopg2.connect("host=127.0.0.1 port=9 sslmode=require connect_timeout=5")
+except psycopg2.OperationalError as error:
+    assert "refused" in str(error), error
+else:
+    raise SystemExit("somebody answers at port 9")
+""",
+    "pynacl": """
+import nacl.pwhash, nacl.secret, nacl.signing, nacl.utils
+box = nacl.secret.SecretBox(nacl.utils.random(32))
+assert box.decrypt(box.encrypt(b"text")) == b"text"
+key = nacl.signing.SigningKey.generate()
+assert key.verify_key.verify(key.sign(b"text")) == b"text"
+""",
+    "lxml": """
+from lxml import etree
+sheet = etree.XSLT(etree.fromstring(
+    '<x:stylesheet version="1.0" xmlns:x="http://www.w3.org/1999/XSL/Transform"><x:template match="/">'
+    '<sum><x:value-of select="sum(//n)"/></sum></x:template></x:stylesheet>'))
+assert sheet(etree.fromstring("<a><n>1</n><n>2</n></a>")).getroot().text == "3"
+assert etree.LIBXML_VERSION >= (2, 9) and etree.tostring(etree.HTML("<p>a<p>b")).count(b"</p>") == 2
+""",
+}
+"""Package -> a program that uses it, where importing it would show little of the library behind it."""
 
 SUITES = {
     "markupsafe": (["pytest"], "pytest -q -p no:cacheprovider {project}/tests"),
@@ -82,6 +135,9 @@ def _build(name: str, arguments: argparse.Namespace, outdir: Path) -> dict[str, 
         requires, test = SUITES[name]
         command += [word for item in requires for word in ("--test-requires", item)]
         command += ["--test-command", test]
+    elif name in USES:
+        command += ["--test-command", f"python -c {shlex.quote(USES[name])}"]
+    command += [word for library in LIBRARIES.get(name, ()) for word in ("--sysroot-package", library)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         document = json.loads(done.stdout)
