@@ -170,6 +170,23 @@ def test_pure_wheels_and_other_machines_code_have_no_ladder(tmp_path: Path) -> N
     assert (pure.ladder, pure.libc, pure.claim.relation) == ((), None, "equal")
     wrong = inspected(tmp_path, {NAME: code(MEMCPY)}, "manylinux_2_17_s390x")
     assert wrong.ladder == ()
+    assert wrong.claim.relation == "older"
+    assert "fit no manylinux policy (linux_s390x)" in wrong.claim.words
+
+
+def test_the_same_file_gives_the_same_words_whatever_the_hash_seed(cli, tmp_path: Path) -> None:
+    wants = [Want(f"f{n}", f"GLIBC_2.{n}", "libc.so.6") for n in (17, 18, 22, 25, 27, 28)]
+    files = {f"demo/m{n}{SUFFIX}": extension(f"m{n}", imports=[*wants, CXX]) for n in range(5)}
+    path = wheel(tmp_path, files, tag="cp313-cp313-manylinux2014_ppc64le")
+    words = ["inspect", path, "--html", "page.html", "--output", "json"]
+    runs = [cli(*words, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
+    pages = []
+    for seed in ("3", "4"):
+        cli(*words, env={"PYTHONHASHSEED": seed})
+        pages.append((cli.cwd / "page.html").read_bytes())
+    assert runs[0].code == 0
+    assert runs[0].stdout == runs[1].stdout
+    assert pages[0] == pages[1]
 
 
 def test_many_files_make_a_table_that_keeps_to_the_width(tmp_path: Path) -> None:

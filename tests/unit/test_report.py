@@ -93,7 +93,9 @@ def test_a_wheel_is_described_in_words(tmp_path: Path) -> None:
         "untrue: manylinux_2_17_ppc64le is claimed, but the contents need manylinux_2_26_ppc64le"
         in unwrapped(text)
     )
-    assert f"drop `getentropy` from _x{SUFFIX}, and it earns manylinux_2_17_ppc64le" in unwrapped(text)
+    assert f"drop `getentropy@GLIBC_2.25` from _x{SUFFIX}, and it earns manylinux_2_17_ppc64le" in unwrapped(
+        text
+    )
     assert "cure: build against an older sysroot: `xtool build --target ppc64le --glibc 2.17`" in unwrapped(
         text
     )

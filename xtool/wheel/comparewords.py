@@ -10,6 +10,7 @@ from xtool.wheel.compare import Change, Comparison, FileChange, Names, VersionCh
 from xtool.wheel.words import Paint, clean, wrapped
 
 _SHOWN = 6
+_SHOWN_SYMBOLS = 3
 _BYTES = frozenset({"size", "unpacked_size", "text", "data", "bss"})
 _LABELS = {
     "earned_tag": "earns",
@@ -62,16 +63,17 @@ def _file(file: FileChange, width: int, paint: Paint, shown: int) -> Iterator[st
     yield from _changes(file.changes, width, "    ")
     yield from _names(file.needed, "needs", width, "    ", paint, shown)
     for change in file.versions:
-        yield from wrapped(clean(version_words(change, shown)), width, "    ")
+        symbols = shown if shown > _SHOWN else _SHOWN_SYMBOLS
+        yield from wrapped(clean(version_words(change, symbols)), width, "    ")
     yield from _names(file.exports, "exports", width, "    ", paint, shown)
     yield from _names(file.runtime_exports, "of these, libstdc++'s and libgcc's", width, "    ", paint, 3)
     yield from _names(file.imports, "imports", width, "    ", paint, shown)
 
 
-def version_words(change: VersionChange, shown: int = _SHOWN) -> str:
+def version_words(change: VersionChange, shown: int = _SHOWN_SYMBOLS) -> str:
     """`GLIBC of libc.so.6: 2.28 (statx) -> 2.17 (memcpy)`."""
     sides = [
-        f"{version} ({_some(symbols, min(shown, 3))})" if version and symbols else version or "none"
+        f"{version} ({_some(symbols, shown)})" if version and symbols else version or "none"
         for version, symbols in ((change.a, change.symbols_a), (change.b, change.symbols_b))
     ]
     return f"{change.kind} of {change.library}: {sides[0]} -> {sides[1]}"
@@ -93,7 +95,7 @@ def difference(change: Change) -> str:
     """How much bigger or smaller the second is, for sizes: `-12 %`; otherwise empty."""
     if change.name not in _BYTES or not isinstance(change.a, int) or not isinstance(change.b, int):
         return ""
-    return f"{100 * (change.b - change.a) / change.a:+.0f} %" if change.a else ""
+    return f"{round(100 * (change.b - change.a) / change.a):+d} %" if change.a else ""
 
 
 def _changes(changes: Sequence[Change], width: int, indent: str) -> Iterator[str]:

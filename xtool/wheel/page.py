@@ -248,7 +248,7 @@ def _file_change(file: FileChange) -> Iterator[str]:
     yield f"<h3><code>{_text(file.name)}</code></h3>"
     yield from _changes(file.changes)
     if file.versions:
-        yield "<ul>" + "".join(f"<li>{_text(version_words(v, _SHOWN))}</li>" for v in file.versions) + "</ul>"
+        yield "<ul>" + "".join(f"<li>{_text(version_words(v))}</li>" for v in file.versions) + "</ul>"
     yield from _names(file.needed, "needed libraries")
     yield from _names(file.exports, "exported symbols")
     yield from _names(file.runtime_exports, "of these, libstdc++'s and libgcc's")

@@ -291,6 +291,7 @@ def _report(
     musl = bool(files) and is_musl(platforms, contents.files)
     if musl and machine is not None and whole:
         result = _musl_result(result, platforms, files, machine)
+    compared = claim(platforms, result.earned_tag, known, musl=musl)
     known = Policies(known.machine, ()) if musl or not whole else known
     required = result.glibc_required
     return Report(
@@ -305,7 +306,7 @@ def _report(
         findings=result.findings,
         libc="musl" if musl else "glibc" if files else None,
         pythons=installs_on(wheel.name.pythons, wheel.name.abis) if wheel else "",
-        claim=claim(platforms, result.earned_tag, known, musl=musl),
+        claim=compared,
         ladder=ladder(files, known) if files else (),
         policies=tuple(policy.tag for policy in known),
         facts=contents.files,

@@ -35,6 +35,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; mar
 dt { color: var(--soft); }
 dd { margin: 0; min-width: 0; }
 a { color: var(--glibc); }
+nav { margin-bottom: 2rem; }
 nav ul { padding-left: 1rem; }
 nav li { overflow-wrap: anywhere; margin: .3rem 0; }
 p.cure { margin: .4rem 0 .2rem; padding: .3rem .6rem; border-left: 3px solid var(--good);
@@ -58,6 +59,7 @@ th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); v
 td:first-child { min-width: 9rem; font-size: .92em; }
 td:nth-child(2) { white-space: nowrap; }
 .changes td:nth-child(2) { white-space: normal; }
+.changes td:first-child { min-width: 6rem; }
 .changes td:last-child { white-space: nowrap; }
 details { margin: .35rem 0; }
 summary { cursor: pointer; overflow-wrap: anywhere; }

@@ -98,12 +98,13 @@ def _ladder(report: Report, width: int, paint: Paint) -> Iterator[str]:
 
 def step_title(step: Step, *, first: bool) -> str:
     """What a step is about: `not manylinux_2_17_ppc64le, because of 2 things in 1 file`, or
-    `drop `getrandom` from foo.so, and it earns manylinux_2_17_ppc64le`."""
+    `drop `getrandom@GLIBC_2.25` from foo.so, and it earns manylinux_2_17_ppc64le`."""
     count = len(step.obstacles)
     only = step.obstacles[0]
     if count == 1 and only.kind == "version" and len(only.symbols) == 1:
         begin = "drop" if first else "then drop"
-        return f"{begin} `{only.symbols[0]}` from {short_name(only.file)}, and it earns {step.reaches}"
+        symbol = f"`{only.symbols[0]}@{only.item}`"
+        return f"{begin} {symbol} from {short_name(only.file)}, and it earns {step.reaches}"
     files = len({obstacle.file for obstacle in step.obstacles})
     things = "one thing" if count == 1 else f"{count} things"
     older = f"; without {'it' if count == 1 else 'them'}, {step.reaches}" if step.reaches != step.tag else ""
