@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tarfile
 import threading
@@ -46,6 +47,8 @@ _IN_FLIGHT = 1 << 28
 _LARGEST_RECORD = 1 << 26
 _MEMBERS = 5_000_000
 _WINDOW = 1 << 27
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+"""Names of components: a recipe's name and the beginning of its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +147,10 @@ def import_cache(ctx: Context, file: Path | None) -> Imported:
         expected = archive.contents()
         _check_room(store, expected)
         for folder in expected:
-            record, listing = archive.component(folder)
+            record, listing, data = archive.component(folder)
             with store.making(record) as there:
                 if there is None:
-                    _install(ctx, store, archive, record, listing)
+                    _install(ctx, store, archive, record, listing, data)
                     installed.append(folder)
                 else:
                     archive.skip(folder, listing)
@@ -318,15 +321,17 @@ class _Archive:
                     code="cache-format",
                 )
             self._expected = {item["folder"]: item for item in document["components"]}
-            sizes = {item["folder"]: int(item["size"]) for item in document["components"]}
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            sizes = {item["folder"]: item["size"] for item in document["components"]}
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._broken(f"{CONTENTS} is not readable") from error
-        if any("/" in folder or folder.startswith(".") or not folder for folder in sizes):
+        if not all(isinstance(folder, str) and _FOLDER.fullmatch(folder) for folder in sizes):
             raise self._broken("a component has no proper name")
+        if not all(type(size) is int and size >= 0 for size in sizes.values()):
+            raise self._broken("a component has no proper size")
         return sizes
 
-    def component(self, folder: str) -> tuple[Manifest, Listing]:
-        """The records of the next component, checked against each other."""
+    def component(self, folder: str) -> tuple[Manifest, Listing, bytes]:
+        """The records of the next component, checked against each other; the list as bytes as well."""
         record = manifest.parse_manifest(self._record(f"{folder}/{manifest.MANIFEST}"))
         if record is None:
             raise self._broken(f"the manifest of {folder} is not readable")
@@ -346,9 +351,14 @@ class _Archive:
         named = {*(entry.path for entry in listing.files), *(path for path, _ in listing.links)}
         if named & manifest.OWN or manifest.FOLDER not in listing.folders:
             raise self._broken(f"the list of files of {folder} has no room for its own records")
+        paths = (*listing.folders, *named)
+        if any(clean_name(path, folder) != path for path in paths):
+            raise self._broken(f"the list of files of {folder} has a path that is not in its shortest form")
+        if not {path.rpartition("/")[0] for path in paths} <= {"", *listing.folders}:
+            raise self._broken(f"the list of files of {folder} leaves out a folder")
         if record.size != self._expected[folder].get("size"):
             raise self._broken(f"{folder} has another size than announced")
-        return record, listing
+        return record, listing, data
 
     def files(self, folder: str, listing: Listing) -> Iterator[tuple[FileEntry, Iterator[memoryview]]]:
         """The files of a component, in the order of its list."""
@@ -425,13 +435,15 @@ def _check_room(store: Store, expected: dict[str, int]) -> None:
         )
 
 
-def _install(ctx: Context, store: Store, archive: _Archive, record: Manifest, listing: Listing) -> None:
+def _install(
+    ctx: Context, store: Store, archive: _Archive, record: Manifest, listing: Listing, data: bytes
+) -> None:
     """Write one component into a staging folder and commit it."""
     final = store.components / record.folder
     with store.area(record.folder, record.title, need=record.size) as area:
         tree = area / "tree"
         _write_tree(ctx, tree, archive, record, listing)
-        manifest.write_listing(tree, listing)
+        manifest.write_listing(tree, data)
         known = {entry.path for entry in listing.files}
         if bool(slots := manifest.slots_of(tree)) != record.slots or not slots.keys() <= known:
             raise ArchiveError(f"the list of loader paths of {record.folder} is not the one of its manifest")

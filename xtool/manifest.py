@@ -187,10 +187,10 @@ def seal(tree: Path, recipe: Recipe, *, jobs: int) -> tuple[Manifest, Listing]:
     return record, listing
 
 
-def write_listing(tree: Path, listing: Listing) -> None:
-    """Write `files.json` of a tree that comes from an exported cache."""
+def write_listing(tree: Path, data: bytes) -> None:
+    """Write `files.json` of a tree that comes from an exported cache: as it was, for its digest is known."""
     (tree / FOLDER).mkdir(parents=True, exist_ok=True)
-    _write(tree / FILES, listing.as_bytes())
+    _write(tree / FILES, data)
 
 
 def finish(tree: Path, manifest: Manifest, folders: Sequence[str]) -> None:

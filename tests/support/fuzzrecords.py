@@ -67,7 +67,7 @@ def cache(rng: random.Random, data: bytes, pool: Pool) -> bytes:
             _agree(rows, contents, record, listing, record_at, files_at)
             rows = _renamed(rows, folder, listing) if rng.random() < 0.9 else rows
         return _joined(rows)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError):
         return noise(rng, data, pool)
 
 
@@ -120,7 +120,7 @@ def _renamed(rows: _Rows, folder: str, listing: dict[str, Any]) -> _Rows:
     return [*rows[:first], *named, *rows[last:]]
 
 
-def changed_cache(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+def changed_cache(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
     """An exported cache of one component whose list of files was changed, with all else made to fit."""
     rows = _rows(data)
     folder, record_at, files_at = _records(rows)
