@@ -151,6 +151,19 @@ def test_musl_code_that_needs_more_does_not_earn_its_tag(tmp_path: Path) -> None
     assert [finding.code for finding in report.errors] == ["library"]
 
 
+def test_code_for_musl_under_a_tag_of_glibc_is_an_error(tmp_path: Path) -> None:
+    data = code(Want("memcpy"), needed=["libc.musl-ppc64le.so.1"])
+    report = inspected(tmp_path, {f"demo/_x{MUSL}": data}, "manylinux_2_17_ppc64le")
+    assert [finding.code for finding in report.errors] == ["libc"]
+    assert (report.earned_tag, report.claim.relation) == ("linux_ppc64le", "older")
+    assert "the code is for musl" in report.claim.words
+
+
+def test_a_wheel_without_code_claims_too_little(tmp_path: Path) -> None:
+    report = inspected(tmp_path, {"demo.py": b""})
+    assert (report.earned_tag, report.claim.relation) == ("any", "newer")
+
+
 def test_an_extension_for_glibc_in_a_wheel_for_musl_is_an_error(tmp_path: Path) -> None:
     data = code(Want("memcpy"), needed=["libc.musl-ppc64le.so.1"])
     report = inspected(tmp_path, {NAME: data}, "musllinux_1_2_ppc64le")

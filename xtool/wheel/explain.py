@@ -248,14 +248,15 @@ def _numbers(tag: str) -> tuple[int, ...]:
 def claim(platforms: Sequence[str], earned_tag: str, known: Policies, *, musl: bool = False) -> Claim:
     """Hold what a name claims against what the contents earn."""
     if musl:
-        tag = min((t for t in platforms if t.startswith("musllinux_")), key=_numbers, default=None)
-        words = "musl's symbols have no versions: the contents cannot prove or disprove a musllinux tag"
-        return Claim("unproved" if tag else "none", tag, words)
+        return _musl_claim(platforms, known)
     promised = [policy for policy in map(known.named, platforms) if policy is not None]
     if not promised:
         return _other_claim(platforms, earned_tag)
     oldest = min(promised, key=lambda policy: policy.glibc)
     earned = known.named(earned_tag)
+    if earned_tag == "any":
+        words = "true, but needlessly narrow: no machine code is in it, and it would run anywhere"
+        return Claim("newer", oldest.tag, words)
     if earned is None or oldest.glibc < earned.glibc:
         needs = f"need {earned.tag}" if earned else f"fit no manylinux policy ({earned_tag})"
         words = (
@@ -267,6 +268,17 @@ def claim(platforms: Sequence[str], earned_tag: str, known: Policies, *, musl: b
         words = f"true, and cautious: the contents would run on older systems, down to {earned_tag}"
         return Claim("newer", oldest.tag, words)
     return Claim("equal", oldest.tag, f"true: {oldest.tag} is exactly what the contents earn")
+
+
+def _musl_claim(platforms: Sequence[str], known: Policies) -> Claim:
+    """What code for musl may be claimed to be."""
+    tag = min((t for t in platforms if t.startswith("musllinux_")), key=_numbers, default=None)
+    glibc = next((t for t in platforms if known.named(t)), None)
+    if tag is None and glibc is not None:
+        words = f"untrue: {glibc} is claimed, but the code is for musl, and loads on none of its systems"
+        return Claim("older", glibc, words)
+    words = "musl's symbols have no versions: the contents cannot prove or disprove a musllinux tag"
+    return Claim("unproved" if tag else "none", tag, words)
 
 
 def _other_claim(platforms: Sequence[str], earned_tag: str) -> Claim:

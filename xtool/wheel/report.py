@@ -317,17 +317,30 @@ def _report(
 def _musl_result(result: Verdict, platforms: tuple[str, ...], files: Files, machine: Machine) -> Verdict:
     """The verdict on code for musl, which glibc's policies have nothing to say about."""
     tag, outside = musl_tag(platforms, files, machine.name)
-    missing = [
-        error(
-            "library",
-            f"needs {library}, which musl's systems need not have",
-            file=next(name for name, (facts, _) in files.items() if library in facts.needed),
-            cure=f"link {library} statically, or put it into the wheel: `auditwheel repair` does",
-        )
-        for library in (outside if any(t.startswith("musllinux_") for t in platforms) else ())
-    ]
-    findings = ordered([*result.findings, *missing])
-    return replace(result, earned_tag=tag, reasons=(), findings=findings, glibc_required=None)
+    if any(t.startswith("musllinux_") for t in platforms):
+        missing = [
+            error(
+                "library",
+                f"needs {library}, which musl's systems need not have",
+                file=next(name for name, (facts, _) in files.items() if library in facts.needed),
+                cure=f"link {library} statically, or put it into the wheel: `auditwheel repair` does",
+            )
+            for library in outside
+        ]
+        findings = [*result.findings, *missing]
+    else:
+        # The policies of glibc say of musl's libc what they say of any library: bring it along. Nobody can.
+        findings = [f for f in result.findings if not (f.code == "library" and "musl-" in f.message)]
+        if platforms and not all(t.startswith("linux_") for t in platforms):
+            findings.append(
+                error(
+                    "libc",
+                    f"is built for musl, but {platforms[0]} is for glibc",
+                    file=next(iter(files)),
+                    cure="build it with a compiler and a Python for glibc, or tag it `musllinux_*`",
+                )
+            )
+    return replace(result, earned_tag=tag, reasons=(), findings=ordered(findings), glibc_required=None)
 
 
 def _machine(name: WheelName, contents: Contents) -> Machine | None:
