@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import lzma
 import re
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import forge, fuzzindexes, fuzzrecords, fuzztargets, hostelf
@@ -152,15 +155,29 @@ def unknown_hash() -> bytes:
     return begin + middle + armored.rstrip(b"\n") + b"\n-----END" + rest.partition(b"-----END")[2]
 
 
-def cache_of(size: str) -> bytes:
-    text = b'{"schema": 1, "components": [{"folder": "x", "size": %s}]}' % size.encode()
+def cache_of(size: str, folder: str = '"x"') -> bytes:
+    text = f'{{"schema": 1, "components": [{{"folder": {folder}, "size": {size}}}]}}'.encode()
     return forge.compress(forge.tar(forge.file("xtool-cache.json", text)), ".zst")
 
 
-def listed_in_cache(name: str) -> bytes:
-    """A cache whose list has one more folder, of this name; every digest fits."""
-    data = TARGETS["cache"].seeds()[1]
-    return fuzzrecords.changed_cache(data, lambda listing: listing["folders"].append(json.loads(name)))
+def changed_list(change: Callable[[dict[str, Any]], object]) -> bytes:
+    """A cache whose list of files was changed and written with other spaces; every digest fits."""
+    return fuzzrecords.changed_cache(TARGETS["cache"].seeds()[1], change)
+
+
+def unknown_fingerprint() -> bytes:
+    """The issuer's fingerprint (subpacket 33, RFC 9580, section 5.2.3.35) is one of version 0 keys."""
+    data = bytearray(TARGETS["signature"].seeds()[0])
+    data[data.index(b"\x16\x21\x04") + 2] = 0
+    return bytes(data)
+
+
+def wheel_with_odd_tags() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(TARGETS["wheel"].seeds()[2])) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b"X: \xf2\n" if name.endswith("/WHEEL") else b""))
+    return out.getvalue()
 
 
 _PHDR = 64
@@ -251,7 +268,11 @@ FOUND: dict[str, tuple[str, Callable[[], bytes], str]] = {
         "UsageError",
     ),
     "a component of infinite size": ("cache", lambda: cache_of("Infinity"), "ArchiveError"),
-    "a folder in half a character": ("cache", lambda: listed_in_cache('"\\ud800"'), "ArchiveError"),
+    "a folder in half a character": (
+        "cache",
+        lambda: changed_list(lambda listing: listing["folders"].append("\ud800")),
+        "ArchiveError",
+    ),
     "folders one in the other without end": (
         "tar",
         lambda: forge.tar(forge.gnu_long(b"L", b"a/" * 2000 + b"b"), forge.file("x")),
@@ -264,6 +285,57 @@ FOUND: dict[str, tuple[str, Callable[[], bytes], str]] = {
         ),
         "ArchiveError",
     ),
+    "a list that leaves out a folder": (
+        "cache",
+        lambda: changed_list(lambda listing: listing["folders"].remove("bin")),
+        "ArchiveError",
+    ),
+    "a list with a path in a longer form": (
+        "cache",
+        lambda: changed_list(lambda listing: listing["folders"].append("bin/./x")),
+        "ArchiveError",
+    ),
+    "a list with other spaces": ("cache", lambda: changed_list(lambda listing: None), ""),
+    "a component with a number for a name": (
+        "cache",
+        lambda: cache_of("1", folder="7"),
+        "ArchiveError",
+    ),
+    "a component with a name without end": (
+        "cache",
+        lambda: cache_of("1", folder=json.dumps("x" * 300)),
+        "ArchiveError",
+    ),
+    "an encoding that is none": (
+        "repomd",
+        lambda: TARGETS["repomd"].seeds()[0].replace(b"UTF-8", b"UTUF-8"),
+        "IntegrityError",
+    ),
+    "a relation of spaces": ("relations", lambda: b"x" + b" " * 3000 + b"!", "IntegrityError"),
+    "a relation to no version": ("relations", lambda: b"x (= :)", "IntegrityError"),
+    "a relation to a version without end": (
+        "relations",
+        lambda: b"x (= 1%s)" % (b"9" * 5000),
+        "IntegrityError",
+    ),
+    "a signature by a fingerprint of no kind": ("signature", unknown_fingerprint, "IntegrityError"),
+    "a component with an unknown placeholder": (
+        "components",
+        lambda: TARGETS["components"].seeds()[0].replace(b"{gnu}", b"{gun}"),
+        "CatalogError",
+    ),
+    "a target with a number for a text": (
+        "target",
+        lambda: re.sub(rb"(?m)^lowest_glibc = .*$", b"lowest_glibc = 217", TARGETS["target"].seeds()[0]),
+        "CatalogError",
+    ),
+    "a target with a number for flags": (
+        "target",
+        lambda: re.sub(rb"(?m)^cflags = .*$", b"cflags = 1", TARGETS["target"].seeds()[0]),
+        "CatalogError",
+    ),
+    "a number without end": ("sources", lambda: b"schema = " + b"9" * 5000, "CatalogError"),
+    "a wheel whose tags are no text": ("wheel", wheel_with_odd_tags, ""),
     "contents nested too deep": ("cache", lambda: cache_of(DEEP.decode()), "ArchiveError"),
 }
 
