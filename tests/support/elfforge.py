@@ -50,8 +50,14 @@ def elf(
     stack: bool | None = False,
     textrel: bool = False,
     payload: bytes = b"",
+    note: bool = False,
+    marks: Sequence[tuple[str, str]] = (),
+    spare: int = 0,
 ) -> bytes:
-    """A linked ELF file that loads at address 0, without section headers."""
+    """A linked ELF file that loads at address 0, without section headers.
+
+    `marks` are (SONAME, version) pairs that no symbol asks for; `spare` counts unused dynamic entries.
+    """
     order = "<" if little else ">"
     wide = bits == 64
     word = "Q" if wide else "I"
@@ -65,6 +71,8 @@ def elf(
     for want in imports:
         if want.version and want.library and want.version not in versions.setdefault(want.library, []):
             versions[want.library].append(want.version)
+    for library, version in marks:
+        versions.setdefault(library, []).append(version)
     numbers: dict[tuple[str, str], int] = {}
     verneed = b""
     for position, (library, wanted) in enumerate(versions.items()):
@@ -95,7 +103,7 @@ def elf(
     hash_word = "Q" if machine == EM_S390 and wide else "I"
     table = struct.pack(f"{order}{3 + count}{hash_word}", 1, count, 0, *([0] * count))
 
-    headers = 2 + (stack is not None) + (interpreter is not None)
+    headers = 2 + (stack is not None) + (interpreter is not None) + note
     ehdr, phdr = (64, 56) if wide else (52, 32)
     at = ehdr + phdr * headers
     parts: list[bytes] = []
@@ -126,7 +134,7 @@ def elf(
         tags += [(0x6FFFFFFE, where["verneed"]), (0x6FFFFFFF, len(versions))]
     if textrel:
         tags.append((22, 0))
-    tags.append((0, 0))
+    tags += [(0, 0)] * (1 + spare)
     dynamic = b"".join(struct.pack(f"{order}2{word}", *tag) for tag in tags)
     where["dynamic"] = at
     total = at + len(dynamic) + len(payload)
@@ -141,6 +149,8 @@ def elf(
         segments += segment(0x6474E551, 0, 0, 7 if stack else 6)
     if interpreter is not None:
         segments += segment(3, where["interp"], len(interp), 4)
+    if note:
+        segments += segment(4, 0, 0, 4)
     ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if little else 2, 1]) + bytes(9)
     fields = (kind, machine, 1, 0, ehdr, 0, flags, ehdr, phdr, headers, 0, 0, 0)
     header = ident + struct.pack(f"{order}HHI{word}{word}{word}IHHHHHH", *fields)

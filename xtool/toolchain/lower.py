@@ -27,7 +27,8 @@ from typing import Any
 
 from xtool.errors import ArchiveError
 from xtool.toolchain.floor import version_number
-from xtool.wheel.elfreader import DynamicSymbol, Malformed, Reader
+from xtool.wheel.elf import read_elf
+from xtool.wheel.elfreader import DynamicSymbol, Reader
 
 Exports = Mapping[str, Collection[str]]
 """By soname, `symbol@version` of all that a library of the floor exports; a sysroot's `exports.json`."""
@@ -111,19 +112,19 @@ def lower(
         ArchiveError: it is no shared library, or there is no room for the changes.
     """
     data = library.read_bytes()
-    try:
-        reader = Reader(data)
-        reader.read_dynamic()
-        plan = _plan(reader, _Floor(exports), frozenset(compat), compat_soname)
-        changed = bool(plan.numbers) or len(plan.versions) != len(list(reader.version_needs()))
-        if changed:
-            made = _Editor(reader, library.name).apply(plan)
-            mode = library.stat().st_mode & 0o777
-            library.unlink()
-            library.write_bytes(made)
-            library.chmod(mode)
-    except Malformed as error:
-        raise ArchiveError(f"{library.name} is a malformed ELF file", facts=[str(error)]) from error
+    # Whatever contradicts itself is refused here, and needs no thought below.
+    if read_elf(data, name=library.name).header.kind != "ET_DYN":
+        raise ArchiveError(f"{library.name} is not a shared library")
+    reader = Reader(data)
+    reader.read_dynamic()
+    plan = _plan(reader, _Floor(exports), frozenset(compat), compat_soname)
+    changed = bool(plan.numbers) or len(plan.versions) != len(list(reader.version_needs()))
+    if changed:
+        made = _Editor(reader, library.name).apply(plan)
+        mode = library.stat().st_mode & 0o777
+        library.unlink()
+        library.write_bytes(made)
+        library.chmod(mode)
     return Lowered(
         changed=changed,
         replaced=plan.replaced,
