@@ -43,6 +43,8 @@ _COMPRESSIONS = {"gzip": ".gz", "xz": ".xz", "zstd": ".zst"}
 _PAYLOAD_HASHES = {8: "sha256", 9: "sha384", 10: "sha512"}
 """OpenPGP's numbers of hash algorithms (RFC 9580, section 9.5)."""
 
+_HEX_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
+
 _NAME = re.compile(r"[0-9A-Za-z._+-]+")
 _VERSION = re.compile(r"[0-9A-Za-z._+~^]+")
 """A dash in a version would leave open where the name ends; rpmbuild refuses it, too."""
@@ -190,7 +192,9 @@ def read_rpm(fd: int, label: str) -> RpmFile:
         )
     archive_format = header.text(_Tag.PAYLOAD_FORMAT)
     if archive_format != "cpio":
-        raise ArchiveError(f"{label}: the payload is no cpio archive", facts=[f"it is {archive_format!r}"])
+        raise ArchiveError(
+            f"{label}: the payload is no cpio archive", facts=[f"it is {_clipped(archive_format)}"]
+        )
     return RpmFile(
         label=label,
         name=_identity(header, _Tag.NAME, label),
@@ -270,7 +274,7 @@ def _identity(header: Header, tag: int, label: str) -> str:
     allowed = _NAME if tag == _Tag.NAME else _VERSION
     if text is None or not allowed.fullmatch(text):
         raise ArchiveError(
-            f"{label}: the header has no proper name, version or architecture", facts=[repr(text)]
+            f"{label}: the header has no proper name, version or architecture", facts=[_clipped(text)]
         )
     return text
 
@@ -282,7 +286,7 @@ def _compression(fd: int, compressor: str | None, payload: Extent, label: str) -
     suffix = _COMPRESSIONS.get(compressor)
     if suffix is None:
         raise ArchiveError(
-            f"{label}: the payload is compressed with `{compressor}`, which xtool does not read",
+            f"{label}: the payload is compressed with {_clipped(compressor)}, which xtool does not read",
             facts=[f"known: {', '.join(_COMPRESSIONS)}, none"],
         )
     return suffix
@@ -309,18 +313,30 @@ def _digests(
     for tag, algorithm in ((_Tag.S_SHA256, "sha256"), (_Tag.S_SHA1, "sha1")):
         value = signatures.text(tag)
         if value is not None:
-            found.append(Digest(algorithm, value, "header", header.extent))
+            found.append(Digest(algorithm, _hex(value, algorithm, label), "header", header.extent))
     md5 = signatures.binary(_Tag.S_MD5)
     if md5 is not None:
-        found.append(Digest("md5", md5.hex(), "header and payload", both))
+        found.append(Digest("md5", _hex(md5.hex(), "md5", label), "header and payload", both))
     values = header.texts(_Tag.PAYLOAD_DIGEST)
     if values:
         number = header.number(_Tag.PAYLOAD_DIGEST_ALGORITHM)
         name = _PAYLOAD_HASHES.get(number) if number is not None else None
         if name is None or len(values) != 1:
             raise ArchiveError(f"{label}: the payload has a digest of an unknown kind", facts=[f"{number}"])
-        found.append(Digest(name, values[0], "payload", payload))
+        found.append(Digest(name, _hex(values[0], name, label), "payload", payload))
     return tuple(found)
+
+
+def _hex(value: str, algorithm: str, label: str) -> str:
+    digits = _HEX_DIGITS[algorithm]
+    if not re.fullmatch(rf"[0-9A-Fa-f]{{{digits}}}", value):
+        raise ArchiveError(f"{label}: the {algorithm} digest is none", facts=[_clipped(value)])
+    return value.lower()
+
+
+def _clipped(text: str | None) -> str:
+    """Something that a package says, fit for a message."""
+    return repr(text) if text is None or len(text) <= 100 else f"{text[:100]!r}..."
 
 
 def _signatures(signatures: Header, header: Extent, both: Extent) -> tuple[Signature, ...]:

@@ -18,7 +18,9 @@ _MAGIC = b"\x8e\xad\xe8\x01" + bytes(4)
 _INTRO = 16
 _ENTRY = 16
 _MOST_ENTRIES = 0xFFFF
-_MOST_STRINGS = 1 << 17
+_MOST_VALUES = 1 << 17
+"""Of an array that is read; a kernel has some ten thousand dependencies."""
+
 _REGIONS = (62, 63)
 
 INT32, INT64 = 4, 5
@@ -149,7 +151,9 @@ class Header:
         for name, flag, version in zip(*columns, strict=True):
             sense = _SENSES.get(flag & 0xF)
             if sense is None or not name:
-                raise ArchiveError(f"{self._label}: a broken dependency", facts=[f"{name!r}, flags {flag}"])
+                raise ArchiveError(
+                    f"{self._label}: a broken dependency", facts=[f"{name[:100]!r}, flags {flag}"]
+                )
             found.append(Dependency(name, sense, version, flag))
         return tuple(found)
 
@@ -196,17 +200,19 @@ class Header:
 
     def _entry(self, tag: int, kind: int) -> _Entry | None:
         entry = self._entries.get(tag)
-        if entry is not None and entry.kind != kind:
+        if entry is None:
+            return None
+        if entry.kind != kind:
             raise ArchiveError(f"{self._label}: tag {tag} is of type {entry.kind} instead of {kind}")
+        if entry.count > _MOST_VALUES and kind != _BIN:
+            raise ArchiveError(f"{self._label}: tag {tag} has {entry.count} values")
         return entry
 
     def _strings(self, entry: _Entry) -> list[bytes]:
-        if entry.count > _MOST_STRINGS:
-            raise ArchiveError(f"{self._label} has an array of {entry.count} strings")
         return self._store[entry.offset : entry.end].split(b"\0", entry.count)[: entry.count]
 
     def _decode(self, raw: bytes) -> str:
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:
-            raise ArchiveError(f"{self._label}: a text that is not UTF-8", facts=[repr(raw)]) from None
+            raise ArchiveError(f"{self._label}: a text that is not UTF-8", facts=[repr(raw[:100])]) from None
