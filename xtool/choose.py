@@ -178,9 +178,11 @@ def unreachable(
     Raises:
         IntegrityError: a file of it is not what the lock says.
     """
-    from xtool.fetch import cached, fetch
+    from xtool.fetch import Vanished, cached, fetch
     from xtool.store import Store
 
+    if isinstance(error, Vanished):
+        return error if set(error.artifacts) & set(candidate.packages) else None
     if not isinstance(error, NetworkError):
         return None
     downloads = Store(ctx).downloads
@@ -253,7 +255,7 @@ def _no_floor(
         hint = "`xtool list --available` shows which sysroot gives which floors"
     else:
         hint = "use `--sysroot derived`, which has it, or another `--glibc`"
-    kinds = "" if DERIVED in unable else f" of {' or '.join(unable)}"
+    kinds = "" if DERIVED in unable else f" from {' or '.join(unable)}"
     return UsageError(
         f"there is no glibc {format_glibc(floor)} sysroot for {target.name}{kinds}",
         facts=[*(f"{name}: {reason}" for name, reason in unable.items()), *others],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from xtool.catalog import Catalog, Lock
 from xtool.errors import CatalogError, StoreError
 from xtool.recipes import Recipe
 from xtool.store import Entry, Store, folder_size, is_cache, remove_tree
+from xtool.sysroots import DERIVED
 from xtool.targets import Glibc, Host, Target, current_host, parse_glibc
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class Offer:
         host: the machine xtool runs on.
         target: the target.
         lock: its lock, with replacements of this cache applied.
+        catalog: what there is beside the lock.
     """
 
     host: Host
     target: Target
     lock: Lock
+    catalog: Catalog = field(default_factory=Catalog)
 
     @property
     def pythons(self) -> tuple[str, ...]:
@@ -57,6 +60,13 @@ class Offer:
         lowest, highest = self.target.lowest_glibc, self.highest_glibc
         return tuple((lowest[0], minor) for minor in range(lowest[1], highest[1] + 1))
 
+    @property
+    def sysroots(self) -> Mapping[str, tuple[Glibc, Glibc]]:
+        """What `--sysroot` may name: kind -> lowest and highest floor."""
+        from xtool import choose
+
+        return choose.available(self.catalog, self.target, self.lock)
+
     @cached_property
     def recipes(self) -> Mapping[str, Recipe]:
         """Every component that can be made of the lock, by its folder's name."""
@@ -76,6 +86,7 @@ class Offer:
             yield compiler
             for floor in self.floors:
                 yield sysroot.derived_recipe(self.target, self.lock, floor, compiler)
+            yield from self._on_distributions(compiler)
         for version in self.pythons:
             for source in ("debian", "portable"):
                 yield target.target_python_recipe(self.target, self.lock, version, source=source)
@@ -84,6 +95,23 @@ class Offer:
         for name in self.lock.components:
             if name.startswith("desktop-"):
                 yield from self._desktop(name.removeprefix("desktop-"))
+
+    def _on_distributions(self, compiler: Recipe) -> Iterator[Recipe]:
+        """Sysroots that are a distribution's own C library, and portable Pythons that run on them."""
+        from xtool import choose
+        from xtool.python import target
+        from xtool.setup import Request, ground
+
+        for kind in self.sysroots.keys() - {DERIVED}:
+            request = Request(self.target, sysroot=kind)
+            choice = choose.choose(None, self.catalog, request, self.lock, compiler)
+            taken, _ = choice.first({})
+            yield taken.recipe
+            on = ground(taken, choice.floor)
+            for version in self.pythons if on is not None else ():
+                yield target.target_python_recipe(
+                    self.target, self.lock, version, source="portable", ground=on
+                )
 
     def _desktop(self, suite: str) -> Iterator[Recipe]:
         from xtool.python import target
@@ -99,7 +127,7 @@ def offers(ctx: Context) -> list[Offer]:
     catalog = Catalog(ctx.settings.toolchains_dir)
     host = current_host()
     targets = (t for t in catalog.targets.values() if catalog.lock_path(host, t).is_file())
-    return [Offer(host, target, _lock(ctx, target)) for target in targets]
+    return [Offer(host, target, _lock(ctx, target), catalog) for target in targets]
 
 
 def offer(ctx: Context, target: Target) -> Offer:
@@ -108,7 +136,8 @@ def offer(ctx: Context, target: Target) -> Offer:
     Raises:
         CatalogError: there is no lock for it on this host.
     """
-    return Offer(current_host(), target, _lock(ctx, target))
+    catalog = Catalog(ctx.settings.toolchains_dir)
+    return Offer(current_host(), target, _lock(ctx, target), catalog)
 
 
 def _lock(ctx: Context, target: Target) -> Lock:
@@ -162,6 +191,7 @@ def leftovers(ctx: Context) -> list[Leftover]:
     every = offers(ctx)
     wanted = {folder for one in every for folder in one.recipes}
     files = {a.sha256 for one in every for items in one.lock.components.values() for a in items}
+    files |= {a.sha256 for one in every for recipe in one.recipes.values() for a in recipe.artifacts}
     found = [
         Leftover("component", _title(entry), entry.path, entry_size(entry))
         for entry in store.entries()

@@ -31,7 +31,7 @@ def make_kit(request: Request) -> Kit:
         host=current_host(),
         target=target,
         toolchain=toolchain,
-        sysroot=Sysroot(root / "sysroot", request.floor, "derived"),
+        sysroot=Sysroot(root / "sysroot", request.floor, "derived", "it is there"),
         emulator=Emulator(root / "qemu", target.qemu_cpu),
         pythons={
             version: TargetPython(
@@ -108,19 +108,27 @@ def test_setup(inside, kits: list[Request]) -> None:
         "target": "ppc64le",
         "host": current_host().name,
         "toolchain": {"path": "/store/gcc", "version": "14.2.0", "languages": ["c", "c++"]},
-        "sysroot": {"path": "/store/sysroot", "kind": "derived", "glibc": "2.28"},
+        "sysroot": {
+            "path": "/store/sysroot",
+            "kind": "derived",
+            "glibc": "2.28",
+            "why": "it is there",
+            "packages": [],
+        },
         "emulator": {"path": "/store/qemu", "cpu": "power8"},
         "pythons": [
             {
                 "version": "3.11",
                 "full_version": "3.11.5",
                 "source": "debian",
+                "glibc": "2.41",
                 "path": "/store/python/usr/bin/python",
             }
         ],
         "build_pythons": [{"version": "3.11", "source": "host", "path": "/usr/bin/python"}],
         "lock": "0" * 64,
     }
+    assert "the derived sysroot is taken: it is there" in done.stderr
     assert "ppc64le is ready: GCC 14.2.0, glibc 2.28, Python 3.11.5" in done.stderr
 
 
@@ -350,7 +358,10 @@ def test_a_page_that_cannot_be_written(inside, cli) -> None:
 EMPTY_CACHE: dict[str, tuple[str, set[str]]] = {
     "list": ("list", {"components", "size"}),
     "list --available": ("list", {"targets"}),
-    "show ppc64le": ("show", {"target", "host", "pythons", "glibc", "lock", "installed", "setup"}),
+    "show ppc64le": (
+        "show",
+        {"target", "host", "pythons", "glibc", "sysroots", "lock", "installed", "setup"},
+    ),
     "doctor --offline": ("doctor", {"checks"}),
     "verify": ("verify", {"components"}),
     "lock": ("lock", {"locks"}),

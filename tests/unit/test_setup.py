@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from xtool import installer, setup
+from xtool import choose, installer, setup
 from xtool.artifacts import Artifact
 from xtool.catalog import Catalog
 from xtool.context import Context
@@ -43,6 +43,7 @@ def here(ctx: Context, log: Warned, monkeypatch: pytest.MonkeyPatch) -> Context:
     monkeypatch.setattr(setup, "_kit", lambda planned, _: planned)
     found = BuildPython(Path("/python"), "3.13", "host")
     monkeypatch.setattr(build, "find_build_python", lambda *_: found)
+    monkeypatch.setattr(choose, "unreachable", lambda *_: None)
     return replace(ctx, log=log)
 
 

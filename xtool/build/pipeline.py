@@ -233,7 +233,12 @@ def _build_one(
         python=version,
         platform_tag=wheel.stem.split("-")[-1],
         glibc_required=format_glibc(verdict.glibc_required) if verdict.glibc_required else None,
-        smoke={"status": smoke.status, "command": smoke.command, "seconds": smoke.seconds},
+        smoke={
+            "status": smoke.status,
+            "command": smoke.command,
+            "seconds": smoke.seconds,
+            "glibc": format_glibc(kit.pythons[version].glibc),
+        },
         timings=clock.seconds,
         warnings=tuple(str(finding) for finding in verdict.warnings),
     )

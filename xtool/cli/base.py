@@ -115,6 +115,8 @@ class Session:
             sysroot=self.value("sysroot", "auto"),
             python_source=self.value("python-source", "auto"),
             fortran=self.value("fortran", False),
+            sysroot_packages=unique(self.value("sysroot-package", ())),
+            sysroot_lock=self.value("sysroot-lock"),
             locked=self.value("locked", False),
             frozen=self.value("frozen", False),
         )
@@ -252,9 +254,21 @@ def kit_options(*, several_pythons: bool = True) -> list[click.Parameter]:
     return [
         setting("--python", help=f"Python version (default: 3.13).{more}", metavar="X.Y", multiple=True),
         setting("--glibc", help="Oldest glibc to run on (default: the target's lowest).", metavar="X.Y"),
-        setting("--sysroot", help="Kind of sysroot: auto or derived.", metavar="KIND"),
+        setting(
+            "--sysroot",
+            help="Sysroot: auto, derived, debian, centos7, ...; several, with commas, are tried in order.",
+            metavar="KIND",
+        ),
         setting("--python-source", help="Where Pythons come from (default: portable builds if in reach)."),
         setting("--fortran", help="Set up gfortran too."),
+        setting(
+            "--sysroot-package",
+            help="Add a package of the sysroot's distribution, and what it needs, to the sysroot. "
+            "Can be repeated.",
+            metavar="NAME",
+            multiple=True,
+        ),
+        setting("--sysroot-lock", help="File that records which exact packages these are.", metavar="FILE"),
         setting("--locked", help="Fail if the lock is older than what is declared."),
         setting("--frozen", help="Use the lock exactly as it is."),
     ]

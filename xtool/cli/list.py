@@ -65,7 +65,10 @@ def _available(session: Session) -> Result:
                 "fortran": "gfortran" in offer.lock.components,
                 "pythons": pythons,
                 "glibc": {"lowest": lowest, "highest": highest},
-                "sysroots": ["derived"],
+                "sysroots": {
+                    kind: {"lowest": format_glibc(low), "highest": format_glibc(high)}
+                    for kind, (low, high) in offer.sysroots.items()
+                },
             }
         )
         versions = ", ".join(offer.pythons)
@@ -76,9 +79,10 @@ def _available(session: Session) -> Result:
                 declared["gcc"].version,
                 versions,
                 f"{lowest} to {highest}",
+                ", ".join(offer.sysroots),
             ]
         )
-    header = ["TARGET", "TRIPLET", "GCC", "PYTHON", "GLIBC"]
+    header = ["TARGET", "TRIPLET", "GCC", "PYTHON", "GLIBC", "SYSROOTS"]
     return Result({"targets": targets}, text=table(rows, header))
 
 

@@ -39,6 +39,7 @@ def _setup(session: Session, targets: tuple[str, ...]) -> Result:
             errors.append(error)
             continue
         kits.append(kit_data(kit))
+        session.console.info(f"the {kit.sysroot.kind} sysroot is taken: {kit.sysroot.why}")
         session.console.info(f"{describe(kit)} ({time.monotonic() - started:.1f} s)")
     return Result({"kits": kits}, errors=tuple(errors), partial=bool(kits and errors))
 
@@ -72,6 +73,7 @@ def kit_data(kit: Kit) -> dict[str, Any]:
             "path": kit.sysroot.path,
             "kind": kit.sysroot.kind,
             "glibc": format_glibc(kit.sysroot.glibc),
+            "why": kit.sysroot.why,
             "packages": listed(kit.sysroot.path),
         },
         "emulator": {"path": kit.emulator.executable, "cpu": kit.emulator.cpu},
@@ -80,6 +82,7 @@ def kit_data(kit: Kit) -> dict[str, Any]:
                 "version": python.version,
                 "full_version": python.full_version,
                 "source": python.source,
+                "glibc": format_glibc(python.glibc),
                 "path": python.executable,
             }
             for python in kit.pythons.values()
@@ -99,6 +102,9 @@ command = verb(
         "Download and install what builds for TARGETs need: cross GCC, sysroot, Python, emulator.\n\n"
         "What is there already is left alone. Downloads resume; every file is verified before it is opened."
     ),
-    example="xtool setup ppc64le\nxtool setup ppc64le --python 3.13 --python 3.11 --glibc 2.28",
+    example=(
+        "xtool setup ppc64le\nxtool setup ppc64le --python 3.13 --python 3.11 --glibc 2.28\n"
+        "xtool setup aarch64 --sysroot centos7,derived"
+    ),
     params=[click.Argument(["targets"], nargs=-1, metavar="TARGET..."), *kit_options()],
 )

@@ -33,6 +33,10 @@ def _show(session: Session, target: str) -> Result:
         "host": what.host.name,
         "pythons": list(what.pythons),
         "glibc": {"lowest": format_glibc(what.floors[0]), "highest": format_glibc(what.floors[-1])},
+        "sysroots": {
+            kind: {"lowest": format_glibc(low), "highest": format_glibc(high)}
+            for kind, (low, high) in what.sysroots.items()
+        },
         "lock": {
             "digest": what.lock.digest,
             "suites": [asdict(evidence) for evidence in what.lock.evidence.values()],
@@ -42,7 +46,8 @@ def _show(session: Session, target: str) -> Result:
         ],
         "setup": {
             "python": list(request.versions),
-            "glibc": format_glibc(request.floor),
+            "glibc": format_glibc(planned.request.floor),
+            "sysroot": {"kind": planned.sysroot.kind, "why": planned.why},
             "components": [
                 {"title": recipe.title, "installed": recipe not in absent} for recipe in planned.recipes
             ],
@@ -55,6 +60,8 @@ def _show(session: Session, target: str) -> Result:
     rows.append(["elf", ", ".join(f"{name} {_cell(value)}" for name, value in elf.items())])
     rows.append(["pythons", ", ".join(what.pythons)])
     rows.append(["glibc floors", f"{format_glibc(what.floors[0])} to {format_glibc(what.floors[-1])}"])
+    rows.append(["sysroots", ", ".join(what.sysroots)])
+    rows.append(["sysroot taken", f"{planned.sysroot.kind}: {planned.why}"])
     facts["elf"] = elf
     parts = [
         table(rows),
