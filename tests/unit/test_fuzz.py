@@ -238,7 +238,6 @@ FOUND: dict[str, tuple[str, Callable[[], bytes], str]] = {
         lambda: poked(ELF, "<Q", _PHDR + 56 + 40, (1 << 64) - 1),
         "ArchiveError",
     ),
-    "a program without a segment": ("relocate", lambda: poked(ELF, "<I", _PHDR + 56, 0), "ArchiveError"),
     "a slot at infinity": (
         "slots",
         lambda: b'{"schema":1,"loader":"l","slots":[["p",Infinity,64]]}',

@@ -175,8 +175,6 @@ class _HostElf:
 
     def _segment_at_end(self, size: int) -> _Segment:
         loads = [s for s in self.segments if s.kind == _PT_LOAD]
-        if not loads:
-            raise ArchiveError(f"{self.name} has no segment to load")
         page = max(4096, *(s.align for s in loads))
         end = self._file.seek(0, os.SEEK_END)
         offset = -(-end // 16) * 16
