@@ -55,9 +55,10 @@ class DebArchive:
         arch: str = "amd64",
         *,
         files: Mapping[str, bytes] | None = None,
+        fields: Mapping[str, str] | None = None,
         compression: str = "xz",
     ) -> Path:
-        """Add a package to the pool and return its path."""
+        """Add a package to the pool and return its path; `fields` are further ones of its control file."""
         tree = self.root / "build"
         for path, data in (files or {f"usr/share/{name}": f"{name} {version}".encode()}).items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,7 @@ class DebArchive:
         control.write_text(
             f"Package: {name}\nVersion: {version}\nArchitecture: {arch}\nInstalled-Size: 100\n"
             "Maintainer: Nobody <nobody@example.org>\nDescription: a package of the tests\n"
+            + "".join(f"{key}: {value}\n" for key, value in (fields or {}).items())
         )
         pool = self.root / "pool" / "main" / name[0] / name
         pool.mkdir(parents=True, exist_ok=True)

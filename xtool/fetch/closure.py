@@ -91,6 +91,7 @@ def closure(
     """
     chosen: dict[str, Chosen[O]] = {}
     todo: deque[tuple[O, str]] = deque((_asked(universe, name), "") for name in wanted if not given(name))
+    coming = {offer.name for offer, _ in todo}
     while todo:
         offer, needed_by = todo.popleft()
         if offer.name in chosen:
@@ -100,9 +101,10 @@ def closure(
             if any(given(name) for name in universe.mentions(requirement)):
                 continue
             found = universe.answers(requirement)
-            here = any(answer.name in chosen or given(answer.name) for answer in found)
+            here = any(answer.name in coming or given(answer.name) for answer in found)
             if found and not here:
                 todo.append((found[0], offer.name))
+                coming.add(found[0].name)
             elif not found:
                 raise UsageError(
                     f"{offer.name} requires `{requirement}`, which {universe.title} does not have",
@@ -129,7 +131,7 @@ def near(names: Collection[str], wanted: str) -> list[str]:
 
 def _like(name: str, bare: str) -> bool:
     """Whether a name is worth comparing; tens of thousands of comparisons would take seconds."""
-    return name.removeprefix("lib")[:2] == bare[:2]
+    return name.removeprefix("lib")[:1] == bare[:1]
 
 
 def _asked(universe: Universe[O], name: str) -> O:

@@ -13,7 +13,7 @@ from xtool.errors import IntegrityError
 from xtool.fetch.versions import DebianVersion
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PROVIDES = re.compile(rb"^Provides: ((?:.*\n(?: .*\n)*))", re.MULTILINE)
+_PROVIDES = re.compile(rb"^Provides: (.*(?:\n .*)*)", re.MULTILINE)
 _COUNT = re.compile(r"[0-9]{1,18}")
 _XZ_MEMORY = 1 << 29
 """More than any xz preset needs; a header may ask for 4 GiB."""

@@ -39,7 +39,7 @@ RECORD = "share/xtool/packages.json"
 
 _SCHEMA = 1
 _SHARED = re.compile(r"lib[^/]*\.so(\.[0-9A-Za-z.]+)?")
-_ROOTS = ("usr/", "lib/", "lib64/")
+_ROOTS = ("usr/lib/", "usr/lib64/", "lib/", "lib64/")
 _LINKABLE = (".a", ".o", ".pc", ".h", ".hpp", ".cmake", ".mod")
 _ELF = b"\x7fELF"
 
@@ -244,8 +244,6 @@ def wanted_member(name: str) -> bool:
     if name.startswith("usr/share/"):
         return path.suffix == ".pc" or "cmake" in path.parts[2:-1]
     if not name.startswith(_ROOTS) or name.startswith("usr/lib/debug/"):
-        return False
-    if name.startswith("usr/") and not path.parts[1].startswith("lib"):
         return False
     return bool(_SHARED.fullmatch(path.name)) or path.suffix in _LINKABLE
 
