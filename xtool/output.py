@@ -128,11 +128,11 @@ class Console:
 
     @contextmanager
     def progress(self, title: str, total: int, unit: str = "B") -> Iterator[Progress]:
-        """One bar on a terminal; a start and an end line elsewhere."""
+        """One bar on a terminal; a start and an end line elsewhere. A total of 0 is not known beforehand."""
         show = self.verbosity >= 0
         meter = _Meter(self, title, total, unit, bar=show and self._bars)
         if show and not self._bars:
-            self.info(f"{title}: {meter.amount(total)} ...")
+            self.info(f"{title}: {meter.amount(total)} ..." if total else f"{title} ...")
         done = False
         try:
             yield meter
@@ -140,8 +140,9 @@ class Console:
         finally:
             seconds = meter.close()
             if done and show and (not self._bars or seconds >= _BAR_DELAY):
-                rate = f", {meter.amount(total / seconds)}/s" if unit == "B" and seconds > 0.05 else ""
-                self.info(f"{title}: {meter.amount(total)} in {format_seconds(seconds)}{rate}")
+                whole = max(total, meter.done)
+                rate = f", {meter.amount(whole / seconds)}/s" if unit == "B" and seconds > 0.05 else ""
+                self.info(f"{title}: {meter.amount(whole)} in {format_seconds(seconds)}{rate}")
 
     def _style(self, style: str, text: str) -> str:
         return f"{_STYLES[style]}{text}{_RESET}" if self._color else text
@@ -172,7 +173,8 @@ class _Meter:
         self._console = console
         self._title, self._total, self._unit = title, total, unit
         self._started = time.monotonic()
-        self._done = 0
+        self.done = 0
+        """Units so far."""
         self._wanted = bar
         self._bar: Any = None
         # Opens the bar of work that takes long without getting on.
@@ -188,7 +190,7 @@ class _Meter:
     def advance(self, amount: int) -> None:
         """Add to what is done."""
         with self._console._lock:
-            self._done += amount
+            self.done += amount
             if self._bar is not None:
                 self._bar.update(amount)
 
@@ -206,8 +208,8 @@ class _Meter:
         # Above 999 tqdm would write `1.00k/2.00kfiles`; counts of things are small and stay as they are.
         self._bar = tqdm(
             desc=self._title,
-            total=self._total,
-            initial=self._done,
+            total=self._total or None,
+            initial=self.done,
             unit=self._unit,
             unit_scale=self._unit == "B",
             unit_divisor=1000,

@@ -572,3 +572,23 @@ def test_the_repositories_helper_signs_as_it_says(world: World) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("Header V4 RSA/SHA512 Signature") == len(files)
+
+
+def test_a_modern_key_signs_with_the_other_tags(world: World) -> None:
+    """Ed25519 signatures stand under the tags 267 and 1005; Sequoia checks them."""
+    with tempfile.TemporaryDirectory(prefix="xt-") as home:
+        modern = GpgKey(Path(home) / "gnupg", "ed25519")
+        try:
+            world.repository.sign(list(world.repository.files.values()), modern)
+            world.repository.publish(signed=False)
+            world.repository.sign_metadata(modern)
+            world.update(key=modern.file)
+            assert f'packages_fingerprint = "{modern.fingerprint}"' in world.lock.read_text()
+            data = world.repository.files["glibc-devel"].read_bytes()
+            altered = data.replace(b"a package of the tests", b"a package of the pests")
+            world.repository.files["glibc-devel"].write_bytes(altered)
+            world.repository.publish(signed=False, revision=REVISION + 1)
+            world.repository.sign_metadata(modern)
+            world.refuses(4, f"the signature of {DEVEL} does not hold", key=modern.file)
+        finally:
+            modern.close()

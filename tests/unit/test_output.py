@@ -117,6 +117,16 @@ def test_steps_have_a_start_and_an_end() -> None:
     assert lines[2].startswith("compiling: done in 0.")
 
 
+def test_a_total_that_is_not_known_is_what_came_in_the_end() -> None:
+    shown, stream = console()
+    with shown.progress("Downloading 2 packages", 0) as progress:
+        progress.advance(1_500_000)
+        progress.advance(500_000)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "Downloading 2 packages ..."
+    assert lines[1].startswith("Downloading 2 packages: 2.0 MB in 0.")
+
+
 def test_a_failed_step_does_not_say_done() -> None:
     shown, stream = console()
     with pytest.raises(ValueError, match="x"), shown.step("compiling"):

@@ -222,7 +222,7 @@ class RpmChain:
             raise IntegrityError(
                 f"{what} is older than the one that the lock was made from",
                 facts=[f"it is of {repomd.date or 'no date'}, the lock's of {known.date}"],
-                hint="the mirror is out of date; try another one",
+                hint=f"the mirror is out of date; {self._variable} names another one",
                 code="rollback",
             )
 
