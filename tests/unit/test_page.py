@@ -17,6 +17,7 @@ from xtool.wheel.compare import compare
 from xtool.wheel.page import write_comparison, write_page
 from xtool.wheel.picture import draw
 from xtool.wheel.report import inspect
+from xtool.wheel.style import CSS
 
 ROOT = Path(__file__).parents[2]
 TAG = "cp313-cp313-manylinux2014_ppc64le.manylinux_2_17_ppc64le"
@@ -106,6 +107,31 @@ def test_what_is_in_a_file_stays_text(tmp_path: Path) -> None:
     assert not [attrs for _, attrs in page.tags if "onerror" in attrs]
     assert "\u202e" not in text
     assert "&lt;img" in text
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2's contrast ratio of two colours."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_text_can_be_read_in_both_schemes(scheme: int) -> None:
+    roots = re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
+    assert len(roots) == 2
+    colors = dict(re.findall(r"--([\w-]+): (#\w{6});", roots[scheme]))
+    for name, background in (
+        *[(name, "back") for name in ("text", "soft", "good", "bad", "glibc", "glibcxx", "cxxabi", "gcc")],
+        *[(name, "band") for name in ("text", "soft", "good", "bad")],
+        *[(name, f"{name}-back") for name in ("good", "bad", "warn")],
+    ):
+        assert contrast(colors[name], colors[background]) >= 4.5, (name, background)
 
 
 def test_several_files_share_a_page(tmp_path: Path) -> None:

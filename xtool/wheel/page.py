@@ -218,7 +218,7 @@ def _details(file: FileReport) -> Iterator[tuple[str, str]]:
         more = len(need.symbols) - _SHOWN
         symbols = ", ".join(need.symbols[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
         yield f"{need.kind} {need.version}", symbols or f"asked of {need.library}"
-    yield "exports", f"{file.exports} symbols"
+    yield "exports", "1 symbol" if file.exports == 1 else f"{file.exports} symbols"
     yield "hardening", f"RELRO {file.relro}" + (", executable stack" if file.executable_stack else "")
     if file.compilers:
         yield "compiler", ", ".join(file.compilers)
