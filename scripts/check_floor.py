@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Hold the derived floors against two witnesses that know nothing of how they are derived.
 
-    scripts/check_floor.py [--target ppc64le] [--package NAME ...]
+    scripts/check_floor.py [--target NAME ...] [--package NAME ...]      every target without --target
 
-1. Official wheels of the target's lowest manylinux policy, from the package index: every `symbol@version`
-   that one imports from a glibc library must be exported by the stub of the same library (.gnu.version_r
-   names it).
+1. Official wheels from the package index, of the target's lowest manylinux policy or the next that they are
+   for: every `symbol@version` that one imports from a glibc library must be exported by the stub of the same
+   library (.gnu.version_r names it) at that floor.
 2. The table of the `ziglang` wheel, collected from glibc's own lists of symbols: at every floor from the
    lowest to glibc 2.33, each library must export the same; from 2.34 on, all libraries together.
 
 Differences that are known and why are in `toolchains/glibc/differences.toml`. Exit code 1 for any other.
-Needs pip, and the development dependencies (`ziglang`).
+Prints a table of all targets at the end. Needs pip, and the development dependencies (`ziglang`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from xtool.context import Context
 from xtool.errors import XtoolError
 from xtool.log import SilentLog
 from xtool.paths import default_cache_dir
-from xtool.targets import Glibc, current_host, format_glibc, parse_glibc
+from xtool.targets import Glibc, Target, current_host, format_glibc, parse_glibc
 from xtool.toolchain import gcc, sysroot
 from xtool.toolchain.floor import Symbol, floor_libraries, load_history
 
@@ -54,57 +54,95 @@ PACKAGES = (
 )  # fmt: skip
 FOLDED: Glibc = (2, 34)
 
+ZIG_NAMES = {"i686": "x86-linux-gnu"}
+"""Where zig's name of a target is not its triplet."""
+
+WHEEL_FLOORS: tuple[Glibc, ...] = ((2, 17), (2, 28), (2, 31), (2, 34), (2, 35), (2, 36), (2, 39))
+"""Policies that wheels on the index are made for, the oldest preferred."""
+
 Exports = dict[str, set[str]]
 """By soname, `symbol@version`."""
 
 Difference = tuple[str, str, str]
 """Witness, library, `symbol@version`."""
 
-Explained = dict[Difference, Glibc]
-"""Known differences, and the lowest floor that each is known for."""
+Known = dict[Difference, Glibc]
+"""Known differences, and the lowest floor that each is known for. Without a version: all versions."""
+
+
+@dataclass
+class Outcome:
+    """What one witness says of one target: things compared, and how many differences there were."""
+
+    compared: int = 0
+    explained: int = 0
+    unexplained: int = 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="hold the derived floors against wheels and zig's table")
-    parser.add_argument("--target", default="ppc64le")
+    parser.add_argument("--target", action="append", help="default: every target that has a lock")
     parser.add_argument("--package", action="append", help="a package with wheels for the target")
     parser.add_argument("--wheels", type=Path, help="a folder of wheels, instead of downloading")
     arguments = parser.parse_args()
-    target = Catalog().target(arguments.target)
-    newest, floors = make_sysroots(arguments.target)
-    known = tomllib.loads((default_root() / "glibc" / "differences.toml").read_text(encoding="utf-8"))
-    explained = {
-        (entry["witness"], entry["library"], symbol): parse_glibc(entry["from"])
-        for entry in known["difference"]
-        for symbol in entry["symbols"]
-    }
-
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = arguments.wheels or download(
-            arguments.package or PACKAGES, target.name, target.lowest_glibc, Path(scratch)
-        )
-        unexplained = check_wheels(folder, target.lowest_glibc, floors[target.lowest_glibc], explained)
-    unexplained += check_zig(target.triplet, newest, explained, target.lowest_glibc)
-    print(f"{unexplained} unexplained differences")
+    catalog = Catalog()
+    locked = [t.name for t in catalog.targets.values() if catalog.lock_path(current_host(), t).is_file()]
+    rows = []
+    unexplained = 0
+    for name in arguments.target or locked:
+        target = catalog.target(name)
+        print(f"{target.name}:")
+        with tempfile.TemporaryDirectory() as scratch:
+            floors = [floor for floor in WHEEL_FLOORS if floor >= target.lowest_glibc] or [
+                target.lowest_glibc
+            ]
+            folder = arguments.wheels or download(
+                arguments.package or PACKAGES, target.name, floors, Path(scratch)
+            )
+            wheels = {path: wheel_floor(path, target) for path in sorted(folder.glob("*.whl"))}
+            wanted = {floor for floor in wheels.values() if floor is not None}
+            exports = make_sysroots(catalog, target, wanted)
+            known = known_differences(target.name)
+            by_wheels = check_wheels(wheels, exports, known)
+        by_zig = check_zig(target, exports[max(exports)], known)
+        found = by_wheels.unexplained + by_zig.unexplained
+        print(f"{found} unexplained differences")
+        unexplained += found
+        used = sum(floor is not None for floor in wheels.values())
+        cells = [target.name, used, by_wheels.compared, by_wheels.explained, by_wheels.unexplained]
+        cells += [by_zig.compared, by_zig.explained, by_zig.unexplained]
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    print("| target | wheels | imports | explained | missing | zig: symbols | explained | different |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", *rows, sep="\n")
     return 1 if unexplained else 0
 
 
-def make_sysroots(name: str) -> tuple[Exports, dict[Glibc, Exports]]:
-    """What the sysroots at the lowest and at the newest floor export."""
+def known_differences(machine: str) -> Known:
+    document = tomllib.loads((default_root() / "glibc" / "differences.toml").read_text(encoding="utf-8"))
+    return {
+        (entry["witness"], "ld" if entry["library"] == "ld.so" else entry["library"], symbol): parse_glibc(
+            entry["from"]
+        )
+        for entry in document["difference"]
+        if machine in entry.get("machines", (machine,))
+        for symbol in entry["symbols"]
+    }
+
+
+def make_sysroots(catalog: Catalog, target: Target, floors: set[Glibc]) -> dict[Glibc, Exports]:
+    """What the sysroots at some floors, at the lowest and at the newest one export."""
     environ = dict(os.environ)
     settings = Settings(
         cache_dir=Path(environ.get("XTOOL_CACHE_DIR") or default_cache_dir()),
         debian_mirror=environ.get("XTOOL_DEBIAN_MIRROR"),
         jobs=os.cpu_count() or 1,
     )
-    catalog, host = Catalog(), current_host()
-    target = catalog.target(name)
+    host = current_host()
     lock = catalog.lock(host, target)
     compiler = gcc.gcc_recipe(host, target, lock)
-    newest = sysroot.newest_floor(lock)
     recipes = {
         floor: sysroot.derived_recipe(target, lock, floor, compiler)
-        for floor in (target.lowest_glibc, newest)
+        for floor in floors | {target.lowest_glibc, sysroot.newest_floor(lock)}
     }
     context = Context(settings, SilentLog(), environ)
     installed = installer.ensure(context, catalog, lock, [compiler, *recipes.values()])
@@ -112,45 +150,48 @@ def make_sysroots(name: str) -> tuple[Exports, dict[Glibc, Exports]]:
     for floor, recipe in recipes.items():
         table = json.loads(sysroot.sysroot(installed[recipe.name], floor).exports.read_text(encoding="ascii"))
         exports[floor] = {soname: set(symbols) for soname, symbols in table.items()}
-    return exports[newest], exports
+    return exports
 
 
-def download(packages: tuple[str, ...], machine: str, glibc: Glibc, folder: Path) -> Path:
-    """Fetch the newest wheel of each package for the policy; name those that have none."""
-    tags = [f"manylinux_{glibc[0]}_{glibc[1]}_{machine}"]
-    tags += [f"manylinux2014_{machine}"] if glibc == (2, 17) else []
+def download(packages: Sequence[str], machine: str, floors: Sequence[Glibc], folder: Path) -> Path:
+    """Fetch the newest wheel of each package for one of the policies; name those that have none."""
+    tags = [f"manylinux_{major}_{minor}_{machine}" for major, minor in floors]
+    tags[1:1] = [f"manylinux2014_{machine}"] if floors[0] == (2, 17) else []
     command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
-    command += [
-        "--only-binary",
-        ":all:",
-        "--implementation",
-        "cp",
-        "--python-version",
-        "3.11",
-        "-d",
-        str(folder),
-    ]
-    command += [word for tag in tags for word in ("--platform", tag)]
+    command += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.13"]
+    command += ["-d", str(folder), *(word for tag in tags for word in ("--platform", tag))]
     for package in packages:
         done = subprocess.run([*command, package], capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"{package}: no wheel for {tags[0]}")
+            print(f"  {package}: no wheel for {machine}")
     return folder
 
 
-def check_wheels(folder: Path, floor: Glibc, exports: Exports, explained: Explained) -> int:
-    wheels = imports = 0
-    differences: Counter[Difference] = Counter()
-    for wheel in sorted(folder.glob("*.whl")):
-        found = list(wheel_imports(wheel))
-        wheels += bool(found)
-        for library, symbol in found:
-            if library in exports:
-                imports += 1
-                differences["wheel", library, symbol] += symbol not in exports[library]
-    missing = +differences
-    print(f"wheels: {wheels}, imports from glibc and libgcc_s: {imports}, not in the stub: {len(missing)}")
-    return report(set(missing), floor, explained, "a wheel imports it, the stub has it not")
+def wheel_floor(wheel: Path, target: Target) -> Glibc | None:
+    """The oldest floor of ours that a wheel's name promises; None for a wheel that is not for the target."""
+    platforms = wheel.stem.rpartition("-")[2].replace("manylinux2014_", "manylinux_2_17_").split(".")
+    found = (re.fullmatch(rf"manylinux_(\d+)_(\d+)_{target.name}", platform) for platform in platforms)
+    floors = [(int(match[1]), int(match[2])) for match in found if match]
+    return max(min(floors), target.lowest_glibc) if floors else None
+
+
+def check_wheels(
+    wheels: Mapping[Path, Glibc | None], exports: Mapping[Glibc, Exports], known: Known
+) -> Outcome:
+    outcome, missing = Outcome(), set()
+    for wheel, floor in wheels.items():
+        if floor is None:
+            continue
+        for library, symbol in wheel_imports(wheel):
+            if library in exports[floor]:
+                outcome.compared += 1
+                if symbol not in exports[floor][library]:
+                    missing.add((floor, ("wheel", library, symbol)))
+    for floor, difference in sorted(missing):
+        judge({difference}, floor, known, "a wheel imports it, the stub has it not", outcome)
+    used = sum(floor is not None for floor in wheels.values())
+    print(f"  wheels: {used}, imports: {outcome.compared}, not in the stub: {outcome.unexplained}")
+    return outcome
 
 
 def wheel_imports(wheel: Path) -> Iterator[tuple[str, str]]:
@@ -183,24 +224,23 @@ class Inclusion:
     versions: tuple[tuple[int, ...], ...]
 
 
-def check_zig(triplet: str, newest: Exports, explained: Explained, lowest: Glibc) -> int:
+def check_zig(target: Target, newest: Exports, known: Known) -> Outcome:
     spec = importlib.util.find_spec("ziglang")
     if spec is None or spec.origin is None:
         sys.exit("error: needs the ziglang package")
     table = Path(spec.origin).parent / "lib" / "libc" / "glibc" / "abilists"
-    inclusions = list(read_abilists(table.read_bytes(), triplet))
+    inclusions = list(read_abilists(table.read_bytes(), ZIG_NAMES.get(target.name, target.triplet)))
     sonames = {soname.removeprefix("lib").partition(".")[0]: soname for soname in newest}
-    loader = next(soname for soname in newest if soname.startswith("ld"))
-    sonames["ld"] = loader
+    sonames["ld"] = next(soname for soname in newest if soname.startswith("ld"))
     today = {
         soname: tuple(parse_symbol(text) for text in texts)
         for soname, texts in newest.items()
         if soname in {sonames[item.library] for item in inclusions}
     }
-    history = load_history(default_root() / "glibc")
-    unexplained = compared = 0
+    history = load_history(default_root() / "glibc", target.name)
+    outcome = Outcome()
     top = max(symbol.number[:2] for symbols in today.values() for symbol in symbols)
-    floors = [(2, minor) for minor in range(lowest[1], top[1] + 1)]
+    floors = [(2, minor) for minor in range(target.lowest_glibc[1], top[1] + 1)]
     for floor in floors:
         ours = {
             (soname, str(symbol))
@@ -217,23 +257,26 @@ def check_zig(triplet: str, newest: Exports, explained: Explained, lowest: Glibc
         if floor >= FOLDED:
             # Zig's table keeps the old versions of a folded symbol in the old library.
             ours, theirs = ({("any", text) for _, text in side} for side in (ours, theirs))
-        compared += len(ours | theirs)
+        outcome.compared += len(ours | theirs)
         label = format_glibc(floor)
         for side, text in ((ours - theirs, "only we have it"), (theirs - ours, "only zig has it")):
-            unexplained += report({("zig", *pair) for pair in side}, floor, explained, f"{label}: {text}")
-    print(f"zig: {len(floors)} floors, {compared} symbols compared")
-    return unexplained
+            judge({("zig", *pair) for pair in side}, floor, known, f"{label}: {text}", outcome)
+    print(f"  zig: {len(floors)} floors, {outcome.compared} symbols compared, {outcome.explained} explained")
+    return outcome
 
 
-def report(found: set[Difference], floor: Glibc, explained: Explained, why: str) -> int:
-    """Print what is not explained; how many that is."""
-    known = {key for key, since in explained.items() if floor >= since}
+def judge(found: set[Difference], floor: Glibc, known: Known, why: str, outcome: Outcome) -> None:
+    """Count what is explained and what is not; print the latter."""
+    valid = {key for key, since in known.items() if floor >= since}
     if floor >= FOLDED:
-        known |= {(witness, "any", symbol) for witness, _, symbol in known}
-    rest = sorted(found - known)
-    for _, library, symbol in rest:
-        print(f"  {library} {symbol}: {why}")
-    return len(rest)
+        valid |= {(witness, "any", symbol) for witness, _, symbol in valid}
+    for witness, library, symbol in sorted(found):
+        place = "ld" if library.startswith("ld") else library
+        if {(witness, place, symbol), (witness, place, symbol.partition("@")[0])} & valid:
+            outcome.explained += 1
+        else:
+            outcome.unexplained += 1
+            print(f"  {library} {symbol}: {why}")
 
 
 def parse_symbol(text: str) -> Symbol:
@@ -241,13 +284,13 @@ def parse_symbol(text: str) -> Symbol:
     return Symbol(name, version, "FUNC", 0, 0, weak=False, default=False)
 
 
-def read_abilists(data: bytes, triplet: str) -> Iterator[Inclusion]:
+def read_abilists(data: bytes, name: str) -> Iterator[Inclusion]:
     """Read zig's table; its format is described in the README of ziglang/libc-abi-tools."""
     reader = Reader(data)
     libraries = [reader.text() for _ in range(reader.byte())]
     versions = [(reader.byte(), reader.byte(), reader.byte()) for _ in range(reader.byte())]
     targets = [reader.text() for _ in range(reader.byte())]
-    wanted = 1 << targets.index(triplet if triplet in targets else f"{triplet}-gnu")
+    wanted = 1 << targets.index(name)
     for has_size in (False, True, True):
         left = reader.byte() | reader.byte() << 8
         while left:

@@ -19,7 +19,7 @@ def _script(cache: Path, name: str, *words: str) -> subprocess.CompletedProcess[
 
 def test_floors_agree_with_published_wheels_and_with_zigs_table(shared_cache: Path) -> None:
     packages = [word for name in ("cffi", "greenlet", "psutil") for word in ("--package", name)]
-    done = _script(shared_cache, "check_floor.py", *packages)
+    done = _script(shared_cache, "check_floor.py", "--target", "ppc64le", *packages)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "not in the stub: 0" in done.stdout
     assert "0 unexplained differences" in done.stdout

@@ -101,14 +101,40 @@ def test_other_packages_versions_are_left_out() -> None:
     ],
 )
 def test_shipped_history(name: str, floor: str, homes: set[str]) -> None:
-    found = load_history(TABLES).homes(symbol(f"{name}@GLIBC_2.17"), "libc.so.6", parse_glibc(floor))
+    found = load_history(TABLES, "ppc64le").homes(
+        symbol(f"{name}@GLIBC_2.17"), "libc.so.6", parse_glibc(floor)
+    )
     assert found == homes
+
+
+def test_versions_of_a_name_that_went_their_own_ways() -> None:
+    """glibc 2.31 for i386 has pread@GLIBC_2.1 in libc and pread@GLIBC_2.2 in libpthread."""
+    history = load_history(TABLES, "i686")
+    today = {"libc.so.6": (symbol("pread@GLIBC_2.1", address=1), symbol("pread@GLIBC_2.2", address=2))}
+    found = floor_libraries(today, (2, 31), history)
+    assert [str(s) for s in found["libc.so.6"]] == ["pread@GLIBC_2.1"]
+    assert [str(s) for s in found["libpthread.so.0"]] == ["pread@GLIBC_2.2"]
+    # As everywhere else: both libraries have the one version there is.
+    generic = load_history(TABLES, "aarch64").homes(symbol("pread@GLIBC_2.17"), "libc.so.6", (2, 31))
+    assert generic == {"libc.so.6", "libpthread.so.0"}
+
+
+def test_corrections_by_name_come_before_what_one_machine_has(tmp_path: Path) -> None:
+    one = '[[moved]]\nbelow = "2.34"\nmachines = ["i686"]\nlibraries = ["libdl.so.2"]\n'
+    one += 'symbols = ["f@GLIBC_2.0"]\n'
+    every = '[[moved]]\nbelow = "2.31"\nlibraries = ["libpthread.so.0"]\nsymbols = ["f"]\n'
+    (tmp_path / "moves.toml").write_text(one)
+    (tmp_path / "corrections.toml").write_text(every)
+    history, f = load_history(tmp_path, "i686"), symbol("f@GLIBC_2.0")
+    homes = [history.homes(f, "libc.so.6", floor) for floor in ((2, 30), (2, 31), (2, 34))]
+    assert homes == [{"libpthread.so.0"}, {"libdl.so.2"}, {"libc.so.6"}]
+    assert load_history(tmp_path, "armv7l").homes(f, "libc.so.6", (2, 31)) == {"libc.so.6"}
 
 
 def test_damaged_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "moves.toml").write_text("schema = [")
     with pytest.raises(CatalogError, match=r"moves\.toml"):
-        load_history(tmp_path)
+        load_history(tmp_path, "ppc64le")
 
 
 def test_libgcc_versions_are_those_of_the_policies() -> None:

@@ -125,28 +125,40 @@ class History:
     """What has moved between glibc's libraries.
 
     Args:
-        moves: by symbol name, its moves from the oldest to the newest.
+        moves: by symbol, its moves from the oldest to the newest. A key is a name, or `name@version` where
+            the versions of a name went ways of their own.
     """
 
     moves: Mapping[str, tuple[Move, ...]] = field(default_factory=dict)
 
     def homes(self, symbol: Symbol, today: str, floor: Glibc) -> frozenset[str]:
-        """The libraries that had a symbol at a floor, given the one that has it today."""
-        for move in self.moves.get(symbol.name, ()):
+        """The libraries that had a symbol at a floor, given the one that has it today; none if none had."""
+        for move in self.moves.get(str(symbol)) or self.moves.get(symbol.name, ()):
             if floor < move.below:
                 return move.libraries
         return frozenset({today})
 
 
-def load_history(folder: Path) -> History:
-    """Read `moves.toml` and `corrections.toml`; a corrected symbol's generated moves are dropped.
+def load_history(folder: Path, machine: str) -> History:
+    """Read `moves.toml` and `corrections.toml`; a corrected name's generated moves are dropped.
+
+    What is said of one machine stays, and counts from the glibc on that corrections do not speak of.
+
+    Args:
+        folder: where the tables are.
+        machine: the target's name.
 
     Raises:
         CatalogError: a file is missing or malformed.
     """
-    generated = _read_moves(folder / "moves.toml")
-    corrected = _read_moves(folder / "corrections.toml")
-    return History({**generated, **corrected})
+    generated = _read_moves(folder / "moves.toml", machine)
+    corrected = _read_moves(folder / "corrections.toml", machine)
+    moves = {**generated, **corrected}
+    for key in generated:
+        name, at, _ = key.partition("@")
+        if at and key not in corrected:
+            moves[key] = _in_order([*generated[key], *corrected.get(name, ())])
+    return History(moves)
 
 
 def floor_libraries(today: Libraries, floor: Glibc, history: History) -> dict[str, tuple[Symbol, ...]]:
@@ -188,13 +200,19 @@ def _with_defaults(symbols: Iterable[Symbol]) -> tuple[Symbol, ...]:
     return tuple(replace(symbol, default=symbol.version == highest[symbol.name]) for symbol in ordered)
 
 
-def _read_moves(path: Path) -> dict[str, tuple[Move, ...]]:
+def _read_moves(path: Path, machine: str) -> dict[str, tuple[Move, ...]]:
     found: dict[str, list[Move]] = {}
     for entry in _load(path, "moved"):
+        if machine not in entry.get("machines", (machine,)):
+            continue
         move = Move(parse_glibc(entry["below"]), frozenset(entry["libraries"]))
-        for name in entry["symbols"]:
-            found.setdefault(name, []).append(move)
-    return {name: tuple(sorted(moves, key=lambda move: move.below)) for name, moves in found.items()}
+        for symbol in entry["symbols"]:
+            found.setdefault(symbol, []).append(move)
+    return {symbol: _in_order(moves) for symbol, moves in found.items()}
+
+
+def _in_order(moves: Iterable[Move]) -> tuple[Move, ...]:
+    return tuple(sorted(moves, key=lambda move: move.below))
 
 
 def _load(path: Path, table: str) -> list[dict[str, Any]]:

@@ -137,7 +137,7 @@ def _assemble(job: Assembly, *, target: Target, floor: Glibc, gcc: str) -> None:
 
     today = read_libraries(packaged, target, tools, log)
     libgcc = libgcc_at(today.pop(LIBGCC), floor)
-    exports = {**floor_libraries(today, floor, load_history(_tables())), LIBGCC: libgcc}
+    exports = {**floor_libraries(today, floor, load_history(_tables(), target.name)), LIBGCC: libgcc}
     names = symbol_names(exports)
 
     include = job.staging / "usr" / "include"
