@@ -79,7 +79,15 @@ def cache_key(catalog: Catalog, requests: Sequence[Request]) -> str:
     from xtool.targets import current_host
 
     digests = [recipe.digest for request in requests for recipe in shipped_recipes(catalog, request)]
+    digests += [_packages_digest(request) for request in requests if request.sysroot_packages]
     return key_of(current_host().name, [request.target.name for request in requests], digests)
+
+
+def _packages_digest(request: Request) -> str:
+    """Which packages a sysroot gets, as far as the request and the file that records them tell."""
+    lock = request.sysroot_lock
+    recorded = lock.read_text(encoding="utf-8") if lock is not None and lock.is_file() else ""
+    return hashlib.sha256(json.dumps([sorted(request.sysroot_packages), recorded]).encode()).hexdigest()
 
 
 def key_of(host: str, targets: Iterable[str], recipes: Iterable[str]) -> str:

@@ -179,6 +179,14 @@ class Leftover:
     size: int
 
 
+def sysroots_with_packages(store: Store, offered: Offer) -> list[Entry]:
+    """Installed sysroots with packages beside the C library, whose own sysroot is still offered."""
+    from xtool.toolchain.packages import is_current
+
+    digests = {recipe.digest for recipe in offered.recipes.values()}
+    return [entry for entry in store.entries() if entry.manifest and is_current(entry.manifest, digests)]
+
+
 def leftovers(ctx: Context) -> list[Leftover]:
     """What nobody asks for any more.
 
@@ -190,8 +198,13 @@ def leftovers(ctx: Context) -> list[Leftover]:
     store = Store(ctx)
     every = offers(ctx)
     wanted = {folder for one in every for folder in one.recipes}
+    with_packages = [entry for one in every for entry in sysroots_with_packages(store, one)]
+    wanted |= {entry.folder for entry in with_packages}
     files = {a.sha256 for one in every for items in one.lock.components.values() for a in items}
     files |= {a.sha256 for one in every for recipe in one.recipes.values() for a in recipe.artifacts}
+    files |= {
+        sha256 for entry in with_packages if entry.manifest for sha256 in entry.manifest.inputs["artifacts"]
+    }
     found = [
         Leftover("component", _title(entry), entry.path, entry_size(entry))
         for entry in store.entries()

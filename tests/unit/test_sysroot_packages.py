@@ -22,9 +22,17 @@ from xtool.context import Context
 from xtool.errors import CatalogError, OfflineError, UsageError
 from xtool.fetch import Vanished, transfer
 from xtool.fetch.packagelock import read_pins
+from xtool.manifest import read_manifest
 from xtool.recipes import Assembly, Recipe
 from xtool.setup import Request
-from xtool.toolchain.packages import add, installed_packages, listed, wanted_member
+from xtool.toolchain.packages import (
+    add,
+    installed_packages,
+    is_current,
+    listed,
+    planned_packages,
+    wanted_member,
+)
 
 LIB = "usr/lib/powerpc64le-linux-gnu"
 BASE = {
@@ -157,6 +165,25 @@ def test_what_was_resolved_once_is_there_offline(
     recipe = bench.add(offline, "libfoo-dev")
     assert recipe.digest == online.digest
     assert (bench.install(offline, recipe) / "usr/include/foo.h").is_file()
+
+
+def test_an_installed_sysroot_says_itself_what_it_is_made_of(
+    bench: Bench, ctx: Context, make_context: Callable[..., Context], server: FakeServer
+) -> None:
+    recipe = bench.add(ctx, "libfoo-dev")
+    root = bench.install(ctx, recipe)
+    for path in (ctx.settings.cache_dir / "v1/state").iterdir():
+        path.unlink()
+    offline = make_context(debian_mirror=server.base, offline=True)
+    assert bench.add(offline, "libfoo-dev").digest == recipe.digest
+    with pytest.raises(OfflineError):
+        bench.add(offline, "libbar-dev")
+    manifest = read_manifest(root)
+    assert manifest is not None
+    assert is_current(manifest, [bench.base.recipe.digest, "other"])
+    assert not is_current(manifest, ["other"])
+    assert [package["name"] for package in planned_packages(recipe)] == ["libfoo-dev", "libfoo1"]
+    assert planned_packages(bench.base.recipe) == []
 
 
 def test_a_lock_file_is_written_read_and_reviewable(bench: Bench, ctx: Context, tmp_path: Path) -> None:

@@ -11,19 +11,28 @@ from xtool.cli.base import Result, Session, kit_options, verb
 
 
 def _show(session: Session, target: str) -> Result:
-    from xtool.housekeeping import missing, offer
+    from xtool.errors import OfflineError
+    from xtool.housekeeping import missing, offer, sysroots_with_packages
     from xtool.setup import plan
     from xtool.store import Store
     from xtool.targets import format_glibc
     from xtool.text import format_bytes, table
+    from xtool.toolchain.packages import planned_packages
 
     request = session.request(target)
     what = offer(session.ctx, request.target)
     # Nothing is asked of the network here, so a Python that is not installed counts as Debian's.
     unasked = replace(session.ctx, settings=replace(session.ctx.settings, offline=True))
-    planned = plan(unasked, request)
+    try:
+        planned = plan(unasked, request)
+    except OfflineError:
+        # Which packages a sysroot gets must be looked up once.
+        planned = plan(session.ctx, request)
+    packages = planned_packages(planned.sysroot.recipe)
     absent, files = missing(session.ctx, planned.recipes)
-    installed = [entry for entry in Store(session.ctx).entries() if entry.folder in what.recipes]
+    store = Store(session.ctx)
+    installed = [entry for entry in store.entries() if entry.folder in what.recipes]
+    installed += sysroots_with_packages(store, what)
     facts: dict[str, Any] = asdict(request.target)
     facts["lowest_glibc"] = format_glibc(request.target.lowest_glibc)
     size = sum(artifact.size for artifact in files)
@@ -47,7 +56,7 @@ def _show(session: Session, target: str) -> Result:
         "setup": {
             "python": list(request.versions),
             "glibc": format_glibc(planned.request.floor),
-            "sysroot": {"kind": planned.sysroot.kind, "why": planned.why},
+            "sysroot": {"kind": planned.sysroot.kind, "why": planned.why, "packages": packages},
             "components": [
                 {"title": recipe.title, "installed": recipe not in absent} for recipe in planned.recipes
             ],
@@ -62,6 +71,8 @@ def _show(session: Session, target: str) -> Result:
     rows.append(["glibc floors", f"{format_glibc(what.floors[0])} to {format_glibc(what.floors[-1])}"])
     rows.append(["sysroots", ", ".join(what.sysroots)])
     rows.append(["sysroot taken", f"{planned.sysroot.kind}: {planned.why}"])
+    if packages:
+        rows.append(["sysroot packages", ", ".join(f"{one['name']} {one['version']}" for one in packages)])
     facts["elf"] = elf
     parts = [
         table(rows),

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from xtool.catalog import Catalog, SuiteEvidence
 from xtool.errors import UsageError
-from xtool.fetch.packagelock import Pins, Wanted, read_pins, resolve, write_pins
-from xtool.manifest import OWN
+from xtool.fetch.packagelock import Pins, Wanted, read_pins, render, resolve, write_pins
+from xtool.manifest import OWN, Manifest
 from xtool.recipes import Assembly, Recipe
 from xtool.records import digest_of
 from xtool.sysrootrules import Rules, read_rules
@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from xtool.setup import Request
     from xtool.targets import Target
 
-REVISION = 1
+REVISION = 2
 RECORD = "share/xtool/packages.json"
 """What packages a sysroot has, in its component."""
 
+_PINS = "share/xtool/packages.toml"
+"""The record that a component was made from."""
+
 _SCHEMA = 1
+_WITH = "-with-"
 _SHARED = re.compile(r"lib[^/]*\.so(\.[0-9A-Za-z.]+)?")
 _ROOTS = ("usr/lib/", "usr/lib64/", "lib/", "lib64/")
 _LINKABLE = (".a", ".o", ".pc", ".h", ".hpp", ".cmake", ".mod")
@@ -69,7 +73,7 @@ def add(ctx: Context, catalog: Catalog, request: Request, lock: Lock, sysroot: C
         ctx.log.detail(f"{', '.join(given)}: the sysroot or the toolchain gives that already")
     if not wanted.names:
         return sysroot
-    pins = _pin(ctx, catalog, request, wanted, seen)
+    pins = _pin(ctx, catalog, request, wanted, seen, sysroot.recipe)
     recipe = packages_recipe(request.target, pins, sysroot.recipe)
     try:
         _fetch(ctx, catalog, pins, recipe)
@@ -82,7 +86,7 @@ def add(ctx: Context, catalog: Catalog, request: Request, lock: Lock, sysroot: C
             hint="`--sysroot-lock FILE` keeps a record of which they are",
         )
         _state(ctx, wanted, read_rules(catalog.root)).unlink(missing_ok=True)
-        pins = _pin(ctx, catalog, request, wanted, seen)
+        pins = _pin(ctx, catalog, request, wanted, seen, sysroot.recipe)
         recipe = packages_recipe(request.target, pins, sysroot.recipe)
     return replace(sysroot, recipe=recipe)
 
@@ -110,12 +114,19 @@ def _wanted(
 
 
 def _pin(
-    ctx: Context, catalog: Catalog, request: Request, wanted: Wanted, seen: SuiteEvidence | None
+    ctx: Context,
+    catalog: Catalog,
+    request: Request,
+    wanted: Wanted,
+    seen: SuiteEvidence | None,
+    base: Recipe,
 ) -> Pins:
     """The exact packages that a request comes to: those that are recorded, or else resolved and recorded."""
     rules = read_rules(catalog.root)
     path = request.sysroot_lock or _state(ctx, wanted, rules)
     found = read_pins(path, wanted)
+    if found is None and request.sysroot_lock is None:
+        found = _installed_pins(ctx, request, wanted, base)
     if found is not None:
         return found
     if request.locked or request.frozen:
@@ -133,6 +144,19 @@ def _pin(
     size = format_bytes(sum(artifact.size for artifact in made.artifacts))
     ctx.log.info(f"{', '.join(wanted.names)}: {len(made.artifacts)} packages ({size}), recorded in {path}")
     return made
+
+
+def _installed_pins(ctx: Context, request: Request, wanted: Wanted, base: Recipe) -> Pins | None:
+    """What a component that is there was made from; a cache that was imported has no other record."""
+    from xtool.store import Store
+
+    store = Store(ctx)
+    for entry in store.entries():
+        if entry.manifest is not None and entry.manifest.name.startswith(f"{base.name}{_WITH}"):
+            pins = read_pins(entry.path / _PINS, wanted)
+            if pins is not None and store.find(packages_recipe(request.target, pins, base)) is not None:
+                return pins
+    return None
 
 
 def _fetch(ctx: Context, catalog: Catalog, pins: Pins, recipe: Recipe) -> None:
@@ -159,7 +183,7 @@ def packages_recipe(target: Target, pins: Pins, base: Recipe) -> Recipe:
         base: the sysroot that they are added to.
     """
     return Recipe(
-        name=f"{base.name}-with-{pins.digest[:8]}",
+        name=f"{base.name}{_WITH}{pins.digest[:8]}",
         title=f"{base.title} with {', '.join(pins.wanted.names)}",
         revision=REVISION,
         artifacts=pins.artifacts,
@@ -172,6 +196,23 @@ def packages_recipe(target: Target, pins: Pins, base: Recipe) -> Recipe:
         },
         needs=(base,),
     )
+
+
+def planned_packages(recipe: Recipe) -> list[dict[str, str]]:
+    """The packages that a sysroot's recipe adds to the C library."""
+    if _WITH not in recipe.name:
+        return []
+    return [{"name": a.name, "version": a.version, "arch": a.arch} for a in recipe.artifacts]
+
+
+def is_current(manifest: Manifest, bases: Collection[str]) -> bool:
+    """Whether a component is a sysroot with packages whose base is still one that is made.
+
+    Args:
+        manifest: the component's record.
+        bases: digests of the recipes that are.
+    """
+    return _WITH in manifest.name and set(manifest.inputs["needs"]) <= set(bases)
 
 
 def listed(sysroot: Path) -> list[dict[str, str]]:
@@ -230,6 +271,7 @@ def _assemble(job: Assembly, *, target: Target, pins: Pins, base: str) -> None:
         "packages": records,
         "left_to_the_base": sorted(kept_out),
     }
+    (job.staging / _PINS).write_text(render([pins]), encoding="utf-8")
     (job.staging / RECORD).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
