@@ -369,7 +369,8 @@ def _load_toml(path: Path) -> dict[str, Any]:
 
     try:
         document: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # Beside errors of TOML and of UTF-8, a ValueError is a number of thousands of digits.
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{path} is not valid TOML", facts=[str(error)], hint="mend the file", code="config"
         ) from error

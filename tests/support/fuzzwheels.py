@@ -160,6 +160,56 @@ def run_wheelname(data: bytes, folder: Path) -> None:
     check(WheelName.parse(filename).filename.lower() == filename.lower(), "a name does not survive")
 
 
+_PYPROJECT = b"""[build-system]
+requires = ["setuptools>=61", "cython"]
+build-backend = "setuptools.build_meta"
+backend-path = ["."]
+[project]
+name = "Demo"
+version = "1.0"
+requires-python = ">=3.9,!=3.10.*"
+"""
+_PKG_INFO = (
+    b"Metadata-Version: 2.1\nName: Demo\nVersion: 1.0\nRequires-Python: >=3.9\nSummary: x\n y\n\ntext\n"
+)
+_PROJECT_WORDS = (
+    *(
+        "[build-system]",
+        "[project]",
+        "requires = 1",
+        "build-backend = 1",
+        "backend-path = 1",
+        "requires = [1]",
+    ),
+    *("a = " + "[" * 3000, "a = " + "9" * 5000, "project = 1", "build-system = 1", 'requires-python = "~=x"'),
+    *(
+        "name = []",
+        'name = ""',
+        "version = 1",
+        "Requires-Python: ==9" + "9" * 5000,
+        "Requires-Python: ~=",
+        "Name:",
+    ),
+    *(
+        'requires-python = "==' + "9" * 5000 + '"',
+        "Name: \ud800",
+        "\x00",
+        "Version: " + "1." * 3000,
+        "\u0663",
+    ),
+)
+
+
+def run_project(data: bytes, folder: Path) -> None:
+    """The two files that say what an unpacked sdist is."""
+    from xtool.build import frontend, source
+
+    (folder / ("PKG-INFO" if data.startswith(b"Metadata") else "pyproject.toml")).write_bytes(data)
+    source._metadata(folder)
+    source._project_table(folder)
+    frontend.read_build_system(folder)
+
+
 def targets() -> list[Target]:
     """ELF files, programs of the host, wheels."""
     unpacking = (ArchiveError,)
@@ -175,6 +225,14 @@ def targets() -> list[Target]:
         ),
         Target("slots", "record of loader paths", (StoreError,), _slots_seeds, document, run_slots),
         Target("wheel", "wheels", unpacking, _wheel_seeds, fuzzformats.wheel(_wheel_member), run_wheel),
+        Target(
+            "project",
+            "pyproject.toml and PKG-INFO",
+            (UsageError,),
+            lambda: [_PYPROJECT, _PKG_INFO],
+            lines(_PROJECT_WORDS),
+            run_project,
+        ),
         Target(
             "wheelname",
             "names of wheels",

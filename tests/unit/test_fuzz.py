@@ -333,6 +333,8 @@ FOUND: dict[str, tuple[str, Callable[[], bytes], str]] = {
         lambda: re.sub(rb"(?m)^cflags = .*$", b"cflags = 1", TARGETS["target"].seeds()[0]),
         "CatalogError",
     ),
+    "a project nested too deep": ("project", lambda: b"a = " + DEEP, "UsageError"),
+    "a project with a number without end": ("project", lambda: b"a = " + b"9" * 5000, "UsageError"),
     "a number without end": ("sources", lambda: b"schema = " + b"9" * 5000, "CatalogError"),
     "a wheel whose tags are no text": ("wheel", wheel_with_odd_tags, ""),
     "contents nested too deep": ("cache", lambda: cache_of(DEEP.decode()), "ArchiveError"),

@@ -166,7 +166,8 @@ def read_build_system(project: Path) -> BuildSystem:
         return LEGACY
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("build-system")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # Beside errors of TOML and of UTF-8, a ValueError is a number of thousands of digits.
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"pyproject.toml is not valid TOML: {error}", code="bad-pyproject") from error
     if table is None:
         return LEGACY

@@ -223,7 +223,7 @@ def _project_table(path: Path) -> _Stated:
     try:
         project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
         name, version, pythons = (project.get(key) for key in ("name", "version", "requires-python"))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None, None, None
     return _stated(name, version, pythons)
 
