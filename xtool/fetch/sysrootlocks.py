@@ -1,10 +1,10 @@
-"""Making a sysroot's lock: the declared packages of an RPM distribution, through repository and signature."""
+"""RPM packages through repository and signature: a sysroot's lock, and what is added to a sysroot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -12,12 +12,14 @@ from xtool.artifacts import Artifact, VerifiedFile
 from xtool.catalog import Catalog
 from xtool.context import Context
 from xtool.errors import CatalogError, IntegrityError, UsageError
+from xtool.fetch.closure import closure
 from xtool.fetch.debian import default_downloads
 from xtool.fetch.fetcher import fetch
 from xtool.fetch.lockfile import render_sysroot
 from xtool.fetch.rpmchain import Repo, RpmChain
 from xtool.fetch.rpmrepo import RpmPackage, highest
 from xtool.fetch.rpmsign import inspect, unpacked_size
+from xtool.fetch.rpmuniverse import RpmUniverse
 from xtool.fetch.session import redact
 from xtool.fetch.signatures import Certificate, pinned, read_certificates
 from xtool.sysroots import Distribution, RepositoryEvidence, SysrootLock
@@ -69,8 +71,7 @@ def resolve_sysroot(
     artifacts = [chain.artifact(repo, package, _UNKNOWN) for package, repo in chosen.values()]
     if not certificates:
         _check_pins(artifacts, present, distribution)
-    files = _download(ctx, catalog, artifacts)
-    signers, sizes = _inspect(ctx, artifacts, files, certificates, now)
+    signers, sizes = _inspect(ctx, catalog, artifacts, certificates, now)
     evidence = [_evidence(repo, chosen, signers) for repo in chain.repositories()]
     return render_sysroot(
         distribution,
@@ -80,6 +81,75 @@ def resolve_sysroot(
 
 
 _Chosen = Mapping[str, tuple[RpmPackage, Repo]]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Packages of a distribution beside those of its sysroot.
+
+    Args:
+        artifacts: the packages, sorted by name.
+        needed_by: by package name, the package that brought it; nothing for those that were asked for.
+        evidence: the repositories that they come from.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    needed_by: Mapping[str, str]
+    evidence: tuple[RepositoryEvidence, ...]
+
+
+def resolve_packages(
+    ctx: Context,
+    catalog: Catalog,
+    distribution: Distribution,
+    names: Sequence[str],
+    *,
+    given: Callable[[str], bool],
+    now: datetime | None = None,
+) -> Added:
+    """Packages with all that they require, from the repositories of a distribution's sysroot.
+
+    Args:
+        ctx: settings, log, environment.
+        catalog: the archives, the keys, and the sysroot's lock: an older state than that is refused.
+        distribution: whose packages.
+        names: what is asked for: names of packages, or what one package alone provides.
+        given: whether a name is neither asked for nor followed (see `closure`).
+        now: the present time, UTC.
+
+    Raises:
+        UsageError: a package does not exist, or two exclude each other.
+        IntegrityError: no key is pinned, or a signature or a hash does not hold.
+        NetworkError: something cannot be fetched.
+    """
+    now = now or datetime.now(timezone.utc)
+    certificates = _certificates(catalog, distribution, ())
+    if not certificates:
+        raise IntegrityError(
+            f"no key is pinned for {distribution.title}, so its packages cannot be checked",
+            hint="`--sysroot derived` takes Debian's, whose key is known",
+            code="unsigned",
+        )
+    known = catalog.sysroot_lock_path(distribution).is_file()
+    seen = catalog.sysroot_lock(distribution).evidence if known else ()
+    chain = RpmChain(ctx, catalog, distribution, certificates, seen=seen, now=now)
+    where: dict[str, Repo] = {}
+    packages: list[RpmPackage] = []
+    with ctx.log.step(f"Reading the repositories of {distribution.title} for {distribution.arch}"):
+        for repo in chain.repositories():
+            found = chain.packages(repo)
+            where.update((one.sha256, repo) for one in found if one.sha256 not in where)
+            packages += found
+        universe = RpmUniverse(packages, f"{distribution.title} ({distribution.arch})")
+    chosen = closure(universe, names, given=given)
+    placed = {one.offer.name: (one.offer, where[one.offer.sha256]) for one in chosen}
+    artifacts = [chain.artifact(repo, package, _UNKNOWN) for package, repo in placed.values()]
+    signers, sizes = _inspect(ctx, catalog, artifacts, certificates, now)
+    return Added(
+        artifacts=tuple(replace(one, unpacked_size=sizes[one.sha256]) for one in artifacts),
+        needed_by={one.offer.name: one.needed_by for one in chosen if one.needed_by},
+        evidence=tuple(_evidence(repo, placed, signers) for repo in chain.repositories()),
+    )
 
 
 def _certificates(catalog: Catalog, distribution: Distribution, keys: Sequence[Path]) -> list[Certificate]:
@@ -135,12 +205,13 @@ def _download(ctx: Context, catalog: Catalog, artifacts: Sequence[Artifact]) -> 
 
 def _inspect(
     ctx: Context,
+    catalog: Catalog,
     artifacts: Sequence[Artifact],
-    files: Mapping[str, VerifiedFile],
     certificates: Sequence[Certificate],
     now: datetime,
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """Who signed each package, and how much it unpacks to; by sha256."""
+    """Download packages; who signed each, and how much it unpacks to, by sha256."""
+    files = _download(ctx, catalog, artifacts)
 
     def look(artifact: Artifact) -> tuple[str, str, int]:
         path = files[artifact.sha256].path
