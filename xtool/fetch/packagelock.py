@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 _HEADER = """\
 # Made by xtool: the packages that `--sysroot-package` adds to sysroots, with all that they need, through
-# the signed chain: InRelease, Packages, package. unpacked_size is the size of the decompressed data.tar.
+# the signatures of their archive. unpacked_size is the size of each package's decompressed files.
 """
 _EVIDENCE = ("date", "fingerprint", "snapshot")
 
@@ -35,7 +35,7 @@ class Wanted:
     Args:
         target: target name.
         archive: archive of `sources.toml`.
-        suite: the suite whose glibc the sysroot stands for.
+        suite: the suite whose glibc the sysroot stands for; for RPM the distribution (`centos7`).
         arch: the architecture as the archive spells it.
         names: package names, sorted, each once.
     """
@@ -134,6 +134,8 @@ def resolve(ctx: Context, catalog: Catalog, wanted: Wanted, rules: Rules, seen: 
         IntegrityError: a signature or a hash does not hold.
         NetworkError: something cannot be fetched.
     """
+    if catalog.archives[wanted.archive].kind == "rpm":
+        return _resolve_rpm(ctx, catalog, wanted, rules)
     from xtool.fetch.closure import closure
     from xtool.fetch.debian import Chain, artifact_of
     from xtool.fetch.locks import measure
@@ -154,6 +156,26 @@ def resolve(ctx: Context, catalog: Catalog, wanted: Wanted, rules: Rules, seen: 
         evidence=evidence,
         artifacts=tuple(replace(artifact, unpacked_size=sizes[artifact.sha256]) for artifact in found),
         needed_by={one.offer.name: one.needed_by for one in chosen if one.needed_by},
+    )
+
+
+def _resolve_rpm(ctx: Context, catalog: Catalog, wanted: Wanted, rules: Rules) -> Pins:
+    """The same with the repositories of an RPM distribution."""
+    from xtool.fetch.sysrootlocks import resolve_packages
+
+    distribution = catalog.sysroots.distributions[wanted.suite][wanted.target]
+    try:
+        added = resolve_packages(ctx, catalog, distribution, wanted.names, given=rules.is_given)
+    except UsageError as error:
+        others = {other for name in wanted.names if (other := rules.other_name(name))}
+        raise _with_other_name(error, wanted, rules, others) from None
+    signers = {name for one in added.evidence for name in one.packages_fingerprint.split(",") if name}
+    date = max((one.date for one in added.evidence), default="")
+    return Pins(
+        wanted=wanted,
+        evidence=SuiteEvidence(wanted.suite, date, ",".join(sorted(signers)), ""),
+        artifacts=added.artifacts,
+        needed_by=added.needed_by,
     )
 
 

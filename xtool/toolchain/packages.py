@@ -94,22 +94,15 @@ def add(ctx: Context, catalog: Catalog, request: Request, lock: Lock, sysroot: C
 def _wanted(
     catalog: Catalog, request: Request, lock: Lock, sysroot: Candidate
 ) -> tuple[Wanted, SuiteEvidence | None]:
-    """The request in the one form in which it is recorded, and the state of the suite that the lock knows.
-
-    Raises:
-        UsageError: the sysroot's distribution has no packages that can be resolved.
-    """
+    """The request in the one form in which it is recorded, and the state of the suite that the lock knows."""
     distribution = catalog.sysroots.distributions.get(sysroot.kind, {}).get(request.target.name)
-    if distribution is not None and catalog.archives[distribution.archive].kind != "debian":
-        raise UsageError(
-            f"packages cannot be added to the {sysroot.title} sysroot",
-            hint="`--sysroot derived` takes Debian's, lowered to the floor",
-            code="sysroot-package-kind",
-        )
-    libc = next(artifact for artifact in lock.artifacts("glibc") if artifact.name == "libc6")
     rules = read_rules(catalog.root)
-    names = sorted({name for name in request.sysroot_packages if not rules.is_given(name)})
-    wanted = Wanted(request.target.name, libc.archive, libc.suite, libc.arch, tuple(names))
+    names = tuple(sorted({name for name in request.sysroot_packages if not rules.is_given(name)}))
+    if distribution is not None and catalog.archives[distribution.archive].kind == "rpm":
+        one = distribution
+        return Wanted(one.target, one.archive, one.name, one.arch, names), None
+    libc = next(artifact for artifact in lock.artifacts("glibc") if artifact.name == "libc6")
+    wanted = Wanted(request.target.name, libc.archive, libc.suite, libc.arch, names)
     return wanted, lock.evidence.get(libc.suite)
 
 
