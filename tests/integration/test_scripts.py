@@ -26,7 +26,7 @@ def test_floors_agree_with_published_wheels_and_with_zigs_table(shared_cache: Pa
 
 
 def test_packages_from_the_index_are_built_untouched(shared_cache: Path, tmp_path: Path) -> None:
-    names = ("simplejson", "greenlet", "kiwisolver", "setproctitle")
+    names = ("simplejson", "greenlet", "kiwisolver", "setproctitle", "psycopg2")
     done = _script(shared_cache, "build_packages.py", *names, "--outdir", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     for name in names:
