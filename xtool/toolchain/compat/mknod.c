@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* _MKNOD_VER. */
-#if defined __i386__ || defined __arm__ || defined __powerpc__ && !defined __powerpc64__
+/* _MKNOD_VER of each processor's bits/stat.h; another one is answered with EINVAL. */
+#if defined __i386__ || defined __arm__ || defined __powerpc__
 # define MKNOD_VER 1
 #else
 # define MKNOD_VER 0
