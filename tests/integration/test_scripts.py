@@ -39,3 +39,13 @@ def test_a_package_passes_its_own_test_suite(shared_cache: Path, tmp_path: Path)
     done = _script(shared_cache, "build_packages.py", "--suites", "markupsafe", "--outdir", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].endswith("| passed |")
+
+
+def test_runtimes_ask_for_nothing_above_their_floor(shared_cache: Path) -> None:
+    done = _script(shared_cache, "check_lowering.py", "--glibc", "2.17")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines()]
+    # Library; symbols above the floor; moved or older; older name; in the compat library; missing.
+    counted = {cells[1]: [int(cell) for cell in cells[2:7]] for cells in rows if ".so." in cells[1]}
+    assert counted["libgfortran.so.5"][0] > 40
+    assert counted["libgomp.so.1"][3:] == [0, 0]

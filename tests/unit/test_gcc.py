@@ -115,3 +115,26 @@ def test_a_toolchain_that_cannot_be_read_is_a_store_error(
     with pytest.raises(StoreError, match="cannot be used") as caught:
         gcc.toolchain(tmp_path, target)
     assert caught.value.hint == "`xtool setup ppc64le` repairs it"
+
+
+def test_shared_runtimes_are_put_aside(tmp_path: Path) -> None:
+    """No `-l` may find a runtime beside the compiler; sysroots get what wheels bring along."""
+    target, own = tmp_path / "x-linux-gnu" / "lib", tmp_path / "lib" / "gcc-cross" / "x-linux-gnu" / "14"
+    for folder in (target, own):
+        folder.mkdir(parents=True)
+    for name in ("libgomp", "libgfortran", "libstdc++", "libatomic"):
+        (target / f"{name}.so.9.0.0").write_text(name)
+        (target / f"{name}.so.9").symlink_to(f"{name}.so.9.0.0")
+        (own / f"{name}.so").symlink_to(f"../../../../x-linux-gnu/lib/{name}.so.9")
+        (own / f"{name}.a").write_text(f"{name} archive")
+    (own / "libquadmath.a").write_text("alone")
+    gcc._put_runtimes_aside(tmp_path, "x-linux-gnu")
+    kept = {path.name: path.read_text() for path in (tmp_path / gcc.RUNTIMES).iterdir()}
+    assert kept == {
+        "libgomp.so.9": "libgomp",
+        "libgomp.a": "libgomp archive",
+        "libgfortran.so.9": "libgfortran",
+        "libgfortran.a": "libgfortran archive",
+    }
+    assert list(target.iterdir()) == []
+    assert sorted(path.name for path in own.iterdir()) == ["libatomic.a", "libquadmath.a", "libstdc++.a"]

@@ -26,10 +26,11 @@ from xtool.targets import Glibc, Host, Target
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 from xtool.toolchain.unsigned import unsign
 
-REVISION = 4
+REVISION = 5
 FACTS_FILE = "share/xtool/toolchain.json"
 RUNTIMES = "share/xtool/runtimes"
-"""Folder of the shared runtime libraries under their sonames, as they were packaged."""
+"""Folder of the runtime libraries that sysroots are given: shared ones under their sonames, as they were
+packaged, and the archives of the same, for a project that asks for them (`-static-libgfortran`)."""
 _SCHEMA = 1
 
 STATIC_RUNTIMES = (
@@ -40,6 +41,7 @@ STATIC_RUNTIMES = (
     "libgcc.a",
     "libgcc_eh.a",
     "libc_nonshared.a",
+    "libgfortran.a",
     "libcaf_single.a",
     "libquadmath.a",
     "libatomic.a",
@@ -61,7 +63,7 @@ _UNUSED = re.compile(
 """Members of the packages that no build needs, or that would only mislead one."""
 
 _SHARED_RUNTIME = re.compile(r"lib(gomp|gfortran|quadmath)\.so\.[0-9]+")
-_DROPPED = re.compile(r"lib(stdc\+\+|gcc_s|atomic|gomp|gfortran|quadmath)\.so(\.[0-9.]+)?|libgfortran\.a")
+_DROPPED = re.compile(r"lib(stdc\+\+|gcc_s|atomic|gomp|gfortran|quadmath)\.so(\.[0-9.]+)?")
 """What must not be found beside the compiler: a sysroot brings it, or nothing is to be linked with it."""
 
 _LIBGCC_S = """/* The shared part comes from the sysroot; some functions are in the static part only. */
@@ -219,11 +221,13 @@ def _put_runtimes_aside(staging: Path, triplet: str) -> None:
     for path in sorted((staging / triplet / "lib").iterdir()):
         if _SHARED_RUNTIME.fullmatch(path.name):
             shutil.copyfile(path, kept / path.name)
-    # Some targets have the archive alone.
-    quadmath = any(kept.glob("libquadmath.so.*"))
+    # An archive goes where its shared library goes: the linker takes what it finds in the first folder.
+    archives = {f"{path.name.partition('.so.')[0]}.a" for path in kept.iterdir()}
     for folder in (staging / triplet / "lib", staging / "lib" / "gcc-cross"):
         for path in sorted(folder.rglob("lib*")):
-            if _DROPPED.fullmatch(path.name) or (path.name == "libquadmath.a" and quadmath):
+            if path.name in archives:
+                path.rename(kept / path.name)
+            elif _DROPPED.fullmatch(path.name):
                 path.unlink()
 
 

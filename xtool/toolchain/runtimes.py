@@ -21,10 +21,6 @@ from xtool.toolchain.unsigned import unsign_library
 
 _LIBRARY_FOLDERS = ("usr/lib", "usr/lib64", "lib", "lib64")
 
-_STATIC_FORTRAN = """/* For -static-libgfortran: GCC's archive would put text relocations into a library. */
-INPUT ( libgfortran.so.5 )
-"""
-
 
 def install_runtimes(shop: Workshop, exports: Exports, folder: Path) -> dict[str, Lowered]:
     """Put the compat library and the toolchain's shared runtimes into a sysroot, with their link names.
@@ -45,13 +41,13 @@ def install_runtimes(shop: Workshop, exports: Exports, folder: Path) -> dict[str
     exported = {entry.partition("@")[0] for names in exports.values() for entry in names}
     compat = write_compat_library(shop, exported, folder)
     found = {}
-    for packaged in sorted((shop.tools.path / gcc.RUNTIMES).glob("lib*.so.*")):
+    for packaged in sorted((shop.tools.path / gcc.RUNTIMES).iterdir()):
         library = folder / packaged.name
         shutil.copyfile(packaged, library)
-        found[packaged.name] = fit(library, shop.target, exports, compat)
-        (folder / f"{packaged.name.partition('.so.')[0]}.so").symlink_to(packaged.name)
-    if "libgfortran.so.5" in found:
-        (folder / "libgfortran.a").write_text(_STATIC_FORTRAN, encoding="ascii")
+        name, shared, _ = packaged.name.partition(".so.")
+        if shared:
+            found[packaged.name] = fit(library, shop.target, exports, compat)
+            (folder / f"{name}.so").symlink_to(packaged.name)
     return found
 
 
