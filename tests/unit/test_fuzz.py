@@ -335,6 +335,21 @@ FOUND: dict[str, tuple[str, Callable[[], bytes], str]] = {
     ),
     "a project nested too deep": ("project", lambda: b"a = " + DEEP, "UsageError"),
     "a project with a number without end": ("project", lambda: b"a = " + b"9" * 5000, "UsageError"),
+    "signed code in a member of less than nothing": (
+        "unsign",
+        lambda: forge.ar(forge.ar_member("a.o/", b"x" * 60, size_field=b"-60")),
+        "ArchiveError",
+    ),
+    "an unwind entry of another table": (
+        "unsign",
+        lambda: TARGETS["unsign"].seeds()[0].replace(b"\x20\0\0\0\x18", b"\x20\0\0\0\x19"),
+        "ArchiveError",
+    ),
+    "a library at the end of all addresses": (
+        "lower",
+        lambda: poked(TARGETS["lower"].seeds()[0], "<Q", _PHDR + 40, (1 << 64) - 1),
+        "ArchiveError",
+    ),
     "a number without end": ("sources", lambda: b"schema = " + b"9" * 5000, "CatalogError"),
     "a wheel whose tags are no text": ("wheel", wheel_with_odd_tags, ""),
     "contents nested too deep": ("cache", lambda: cache_of(DEEP.decode()), "ArchiveError"),

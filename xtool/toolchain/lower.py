@@ -399,6 +399,8 @@ class _Editor:
         highest = max(int(s["p_vaddr"] + s["p_memsz"]) for s in loads)
         # Offset and address must agree modulo the page size.
         address = -(-highest // page) * page + offset % page
+        if address + size > 1 << (56 if self._reader.wide else 32):
+            raise ArchiveError(f"{self._name} is loaded where no machine has memory")
         # The loader reads GNU properties from PT_GNU_PROPERTY, so the note that repeats them goes first.
         segment = next((s for s in notes if s["p_offset"] in properties), notes[-1])
         segments.remove(segment)

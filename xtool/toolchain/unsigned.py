@@ -60,12 +60,14 @@ def unsign_archive(data: bytearray, label: str) -> int:
         position = len(_AR_MAGIC)
         while position < len(data):
             size = int(data[position + 48 : position + 58])
+            if size < 0:
+                raise ValueError("a member has less than nothing in it")
             start = position + _AR_HEADER
             if data[start : start + 4] == b"\x7fELF":
                 with memoryview(data) as view:
                     changed += _unsign_object(view[start : start + size])
             position = start + size + size % 2
-    except (ValueError, IndexError, struct.error) as error:
+    except (ValueError, KeyError, IndexError, struct.error) as error:
         raise ArchiveError(f"{label} cannot be mended: {error}") from error
     return changed
 
