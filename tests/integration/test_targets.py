@@ -1,4 +1,4 @@
-"""Targets other than ppc64le: a sample of `scripts/check_targets.py` and of the tables that floors are made from."""
+"""Targets other than ppc64le: samples of `scripts/check_targets.py` and of the tables that make floors."""
 
 from __future__ import annotations
 
