@@ -398,10 +398,12 @@ class Ledger:
             return None
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        path.with_suffix(".json").write_text(json.dumps({**asdict(found), "origin": origin}, indent=1) + "\n")
+        path.with_name(f"{path.name}.json").write_text(
+            json.dumps({**asdict(found), "origin": origin}, indent=1) + "\n"
+        )
         return path
 
     def findings(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Every finding ever kept: its input, and what it was."""
         for note in sorted(self.folder.glob("findings/*.json")):
-            yield note.with_suffix(""), json.loads(note.read_text())
+            yield note.with_name(note.name.removesuffix(".json")), json.loads(note.read_text())
