@@ -467,6 +467,32 @@ def test_one_package_under_the_name_of_another(world: World) -> None:
     world.refuses(4, "is another package than the repository says", "it says that it is glibc-static-2.17")
 
 
+@pytest.mark.parametrize("what", ["page", "deb", "cut", "lead", "longer"])
+def test_a_listed_file_that_is_no_package(world: World, what: str) -> None:
+    """Whoever signs the metadata can list anything; nothing is unpacked before it was looked at."""
+    path = world.repository.files["glibc-devel"]
+    before = path.read_bytes()
+    data, says = {
+        "page": (b"<!doctype html>", "is not an RPM package"),
+        "deb": (b"!<arch>\ndebian-binary   ", "is not an RPM package"),
+        "cut": (before[:3000], "cut short"),
+        "lead": (before[:4] + b"\x09" + before[5:], "unknown package format"),
+        "longer": (before + b"more", "is longer than it says"),
+    }[what]
+    path.write_bytes(data)
+    old, new = (hashlib.sha256(one).hexdigest() for one in (before, data))
+    world.edit_primary(
+        lambda text: re.sub(
+            rf"({old}.*?size package=\")\d+",
+            lambda match: match[1].replace(old, new) + str(len(data)),
+            text,
+            count=1,
+            flags=re.DOTALL,
+        )
+    )
+    world.refuses(4, DEVEL, says)
+
+
 # What is nobody's attack.
 
 
