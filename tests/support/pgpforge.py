@@ -21,7 +21,7 @@ _PREFIXES = {
     "sha384": "3041300d060960864801650304020205000430",
     "sha512": "3051300d060960864801650304020305000440",
 }
-BINARY, CERTIFICATION, REVOCATION = 0x00, 0x13, 0x20
+BINARY, CERTIFICATION, BINDING, REVOCATION = 0x00, 0x13, 0x18, 0x20
 EXPONENT = 65537
 
 
@@ -36,6 +36,7 @@ class Key:
         self_hash: hash of its own certification.
         revoked: whether it says that it was compromised.
         numbers: modulus and secret exponent, instead of those that come from the seed.
+        subkey: a key that signs for this one.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Key:
         self_hash: str = "sha256",
         revoked: bool = False,
         numbers: tuple[int, int] | None = None,
+        subkey: Key | None = None,
     ) -> None:
         self.numbers = numbers or _rsa(seed, bits)
         self.modulus, self._secret = self.numbers
@@ -65,6 +67,13 @@ class Key:
             why = _subpacket(29, b"\x02no more of it")
             packets += self.sign(framed, kind=REVOCATION, created=created + 1, hashed=why)
         self.certificate = packets + _packet(13, user) + bound
+        if subkey is not None:
+            other = b"\x99" + struct.pack(">H", len(subkey.public)) + subkey.public
+            own = _subpacket(27, b"\x02")
+            binding = self.sign(
+                framed + other, kind=BINDING, hash_name=self_hash, created=created, hashed=own
+            )
+            self.certificate += _packet(14, subkey.public) + binding
 
     @property
     def armored(self) -> str:

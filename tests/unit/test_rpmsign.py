@@ -14,9 +14,9 @@ from support.artifacts import said
 from support.pgpforge import Key
 from support.rpmforge import BIN, INT32, STRING, STRING_ARRAY
 
-from xtool.errors import ArchiveError, IntegrityError
+from xtool.errors import ArchiveError, CatalogError, IntegrityError
 from xtool.fetch.rpmsign import inspect, unpacked_size
-from xtool.fetch.signatures import Certificate, check_signature, read_certificates
+from xtool.fetch.signatures import Certificate, check_signature, pinned, read_certificates
 
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
 MAKER = Key(self_hash="sha1")
@@ -171,6 +171,26 @@ def test_the_time_of_the_signature_counts_and_not_today(tmp_path: Path) -> None:
             with pytest.raises(IntegrityError, match="no longer good") as caught:
                 check_signature(late, lambda: [b"data"], ring, "it", now=NOW)
             assert "expired on 2014-09-06" in said(caught.value)
+
+
+def test_a_subkey_counts_where_it_is_pinned_by_itself(tmp_path: Path) -> None:
+    """AlmaLinux 8 was signed by a subkey until January 2024, bound by SHA-1."""
+    path = tmp_path / "ring.asc"
+    path.write_text(Key(2, self_hash="sha1", subkey=MAKER).armored)
+    for version in (3, 4):
+        packet = MAKER.sign(b"data", version=version)
+        both = pinned(path, [OTHER.fingerprint, MAKER.fingerprint])
+        assert check_signature(packet, lambda: [b"data"], both, "it", now=NOW) == MAKER.fingerprint
+        alone = pinned(path, [MAKER.fingerprint])
+        assert check_signature(packet, lambda: [b"data"], alone, "it", now=NOW) == MAKER.fingerprint
+        with pytest.raises(IntegrityError, match="does not hold") as caught:
+            check_signature(packet, lambda: [b"data"], pinned(path, [OTHER.fingerprint]), "it", now=NOW)
+        assert "by a subkey that is not pinned" in said(caught.value)
+        by_primary = OTHER.sign(b"data", version=version)
+        with pytest.raises(IntegrityError, match="not signed by a pinned key"):
+            check_signature(by_primary, lambda: [b"data"], alone, "it", now=NOW)
+    with pytest.raises(CatalogError, match="lacks pinned certificates"):
+        pinned(path, ["0" * 40])
 
 
 @pytest.mark.parametrize("self_hash", ["sha1", "sha256"])

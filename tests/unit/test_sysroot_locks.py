@@ -18,7 +18,7 @@ from xtool.context import Context
 from xtool.errors import CatalogError, IntegrityError, NetworkError, OfflineError, UsageError
 from xtool.fetch import Vanished, cached, fetch, partial, transfer
 from xtool.fetch.mirrors import mirrors
-from xtool.fetch.signatures import read_certificates
+from xtool.fetch.signatures import pinned
 from xtool.sysroots import Distribution, declaration_digest
 
 CATALOG = Catalog()
@@ -66,8 +66,9 @@ def test_every_pinned_key_is_in_its_file(distribution: Distribution) -> None:
     if not distribution.keyring:
         assert distribution.archive == "clefos"
         return
-    there = {one.fingerprint for one in read_certificates(CATALOG.root / distribution.keyring)}
-    assert set(distribution.fingerprints) <= there
+    found = pinned(CATALOG.root / distribution.keyring, distribution.fingerprints)
+    assert [one.fingerprint for one in found] == list(distribution.fingerprints)
+    assert not any(one.revoked for one in found)
 
 
 def _lock_of_centos7(catalog: Catalog) -> object:

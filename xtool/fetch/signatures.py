@@ -12,11 +12,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xtool.errors import IntegrityError
-from xtool.fetch.openpgp import BROKEN_HASHES, first_line, pinned_certs, read_certs, signature_packets
+from xtool.errors import CatalogError, IntegrityError
+from xtool.fetch.openpgp import BROKEN_HASHES, first_line, read_certs, signature_packets
 
 if TYPE_CHECKING:
     from pysequoia import Cert
@@ -46,23 +47,23 @@ Reader = Callable[[], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate that may sign.
+    """A certificate that may sign, or one subkey of it that is pinned by itself.
 
     Args:
         cert: as Sequoia reads it.
-        fingerprint: upper-case hex fingerprint of the primary key.
-        names: fingerprints and key IDs of all its keys, upper-case.
-        primary: the body of the primary key's packet (RFC 9580, section 5.5.2).
-        created: when the primary key was made.
+        fingerprint: upper-case hex fingerprint of the primary key, or of the subkey.
+        names: fingerprints and key IDs of all its keys, upper-case; or of the subkey alone.
+        key: the body of that key's packet (RFC 9580, section 5.5.2).
+        created: when that key was made.
         expires: until when it may sign, if it says so.
         revoked: whether it was revoked.
-        sound: whether Sequoia's policy accepts it.
+        sound: whether Sequoia's policy accepts it; a subkey by itself is none of its business.
     """
 
     cert: Cert
     fingerprint: str
     names: frozenset[str]
-    primary: bytes
+    key: bytes
     created: datetime
     expires: datetime | None
     revoked: bool
@@ -99,12 +100,18 @@ def read_certificates(keyring: Path) -> list[Certificate]:
 
 
 def pinned(keyring: Path, fingerprints: Sequence[str]) -> list[Certificate]:
-    """The certificates of a file that are pinned.
+    """The certificates of a file that are pinned, by their primary key's fingerprint or by a subkey's own.
 
     Raises:
         CatalogError: one of them is not there.
     """
-    return [_certificate(cert) for cert in pinned_certs(keyring, fingerprints)]
+    found: dict[str, Certificate] = {}
+    for cert in read_certs(keyring):
+        found.update((one.fingerprint, one) for one in (*_subkeys(cert), _certificate(cert)))
+    missing = [name for name in fingerprints if name not in found]
+    if missing or not fingerprints:
+        raise CatalogError(f"{keyring} lacks pinned certificates", facts=missing or ["nothing is pinned"])
+    return [found[name] for name in fingerprints]
 
 
 def check_signature(
@@ -136,7 +143,7 @@ def check_signature(
             parsed = _parse(packet)
         except Exception:  # noqa: BLE001, S112 - pysequoia raises RuntimeError and bare Exception alike
             continue
-        certificate = next((one for one in certificates if parsed.issuer in one.names), None)
+        certificate = _signer(parsed.issuer, certificates)
         refusal = _refusal(parsed, certificate, certificates, what, now)
         if refusal is None and certificate is not None:
             refusal = _holds(parsed, read, certificate, what)
@@ -148,6 +155,12 @@ def check_signature(
         raise IntegrityError(f"the signature of {what} is malformed", code="signature")
     # A signature by a pinned key says more than one by a stranger.
     raise min(refusals, key=lambda error: error.code == "wrong-key")
+
+
+def _signer(issuer: str, certificates: Iterable[Certificate]) -> Certificate | None:
+    """Whose signature it is; a subkey that is pinned by itself goes before the certificate it belongs to."""
+    fitting = [one for one in certificates if issuer in one.names]
+    return max(fitting, key=lambda one: one.fingerprint.endswith(issuer), default=None)
 
 
 def _refusal(
@@ -235,8 +248,8 @@ def _ask_sequoia(signature: _Signature, read: Reader, certificate: Certificate) 
 
 
 def _check_rsa(signature: _Signature, read: Reader, certificate: Certificate) -> str | None:
-    """RSASSA-PKCS1-v1_5 with the primary key: the block that must come out is built and compared whole."""
-    key = certificate.primary
+    """RSASSA-PKCS1-v1_5 with the pinned key: the block that must come out is built and compared whole."""
+    key = certificate.key
     try:
         modulus, rest = _mpi(key[6:])
         exponent, _ = _mpi(rest)
@@ -244,7 +257,7 @@ def _check_rsa(signature: _Signature, read: Reader, certificate: Certificate) ->
         modulus = exponent = 0
     unfit = {
         "neither Sequoia nor RSA can check it": key[0] != 4 or not {key[5], signature.algorithm} <= set(_RSA),
-        "it is by a subkey": not certificate.fingerprint.endswith(signature.issuer),
+        "it is by a subkey that is not pinned": not certificate.fingerprint.endswith(signature.issuer),
         f"the key has {modulus.bit_length()} bits": modulus.bit_length() < _SHORTEST or exponent < 3,
         f"{signature.hash_name} is not to be relied on": signature.hash not in _HASHES,
         "its number is larger than the key's modulus": signature.mpi >= modulus,
@@ -337,9 +350,34 @@ def _certificate(cert: Cert) -> Certificate:
         cert=cert,
         fingerprint=fingerprint,
         names=frozenset(names),
-        primary=bytes(primary.body),
+        key=bytes(primary.body),
         created=primary.key_created,
         expires=expires,
         revoked=bool(cert.is_revoked),
         sound=sound,
     )
+
+
+def _subkeys(cert: Cert) -> list[Certificate]:
+    """The subkeys of a certificate, each as a key that could be pinned by itself."""
+    from pysequoia.packet import PacketPile, Tag
+
+    found = []
+    packets = list(PacketPile.from_bytes(bytes(cert)))
+    for packet, binding in pairwise(packets):
+        if packet.tag != Tag.PublicSubkey or binding.tag != Tag.Signature:
+            continue
+        period = binding.key_validity_period
+        found.append(
+            Certificate(
+                cert=cert,
+                fingerprint=packet.fingerprint.upper(),
+                names=frozenset((packet.fingerprint.upper(), packet.key_id.upper())),
+                key=bytes(packet.body),
+                created=packet.key_created,
+                expires=packet.key_created + period if period else None,
+                revoked=bool(cert.is_revoked),
+                sound=False,
+            )
+        )
+    return found
