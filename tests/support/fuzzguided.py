@@ -24,6 +24,9 @@ _SLOTS = struct.Struct("<QQQdQ")
 
 _SHARED = 1 << 21
 _GIVE_UP = 30.0
+_START = 300.0
+"""Seconds that instrumenting may take on a busy machine."""
+
 _PACKAGES = ("xtool.archive", "xtool.fetch", "xtool.wheel", "xtool.toolchain")
 _MODULES = (
     "xtool.catalog",
@@ -60,6 +63,8 @@ def run(name: str, seconds: float, seed: int, work: Path) -> int:
             code = _guard(name, left, seed + tally.inputs, corpus, ledger.folder, shared)
             inputs, taken, findings, _, size = _SLOTS.unpack_from(shared.read_bytes())
             data = shared.read_bytes()[_SLOTS.size : _SLOTS.size + size]
+        if not inputs:
+            raise RuntimeError(f"atheris did not start on {name}: see {ledger.folder / 'atheris.log'}")
         part = Tally(inputs=inputs, taken=taken)
         if code not in (0, _SWOLLEN):
             kind = "hang" if code == -signal.SIGKILL else "death"
@@ -72,8 +77,6 @@ def run(name: str, seconds: float, seed: int, work: Path) -> int:
         for path in ledger.add("atheris", name, part):
             print(f"FOUND {path}", flush=True)
         tally.add(part)
-        if not inputs:
-            raise RuntimeError(f"atheris did not start on {name}: see {ledger.folder / 'atheris.log'}")
     print(
         f"{name:12} {tally.inputs:9} inputs  {tally.taken:8} taken  {found} findings  (atheris)", flush=True
     )
@@ -95,7 +98,7 @@ def _guard(name: str, seconds: float, seed: int, corpus: Path, work: Path, share
         while child.poll() is None:
             time.sleep(0.5)
             last = _SLOTS.unpack_from(shared.read_bytes())[3] or begun
-            if time.monotonic() - last > _GIVE_UP + (seconds if last == begun else 0):
+            if time.monotonic() - last > _GIVE_UP + (_START if last == begun else 0):
                 child.kill()
         return child.wait()
 

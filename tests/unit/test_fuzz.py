@@ -350,6 +350,18 @@ FOUND: dict[str, tuple[str, Callable[[], bytes], str]] = {
         lambda: poked(TARGETS["lower"].seeds()[0], "<Q", _PHDR + 40, (1 << 64) - 1),
         "ArchiveError",
     ),
+    "a folder below a link to a name too long": (
+        "tar",
+        lambda: forge.tar(
+            forge.gnu_long(b"K", b"x" * 300 + b"/y"), forge.header("l", kind=b"2"), forge.file("l/z/f")
+        ),
+        "ArchiveError",
+    ),
+    "sections beyond what can be reached": (
+        "unsign",
+        lambda: poked(TARGETS["unsign"].seeds()[0], "<Q", 8 + 60 + 0x28, (1 << 64) - 1),
+        "ArchiveError",
+    ),
     "a number without end": ("sources", lambda: b"schema = " + b"9" * 5000, "CatalogError"),
     "a wheel whose tags are no text": ("wheel", wheel_with_odd_tags, ""),
     "contents nested too deep": ("cache", lambda: cache_of(DEEP.decode()), "ArchiveError"),

@@ -258,7 +258,9 @@ class Tree:
 
     def _add_link(self, path: str, member: Member, origin: str) -> None:
         target = member.target
-        if not target or min(target) < " " or _size(target, origin) > _LONGEST:
+        sizes = [_size(part, origin) for part in target.split("/")]
+        # Folders that do not exist on its way may be made: each must be one that can be.
+        if not target or min(target) < " " or sum(sizes) > _LONGEST or max(sizes) > _LONGEST_PART:
             raise ArchiveError(f"{origin}: link `{path}` has no proper target", facts=[repr(target[:100])])
         if target.startswith("/"):
             if not self._rewrite:

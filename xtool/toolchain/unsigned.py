@@ -67,7 +67,7 @@ def unsign_archive(data: bytearray, label: str) -> int:
                 with memoryview(data) as view:
                     changed += _unsign_object(view[start : start + size])
             position = start + size + size % 2
-    except (ValueError, KeyError, IndexError, struct.error) as error:
+    except (ValueError, LookupError, OverflowError, struct.error) as error:
         raise ArchiveError(f"{label} cannot be mended: {error}") from error
     return changed
 
@@ -95,7 +95,7 @@ def unsign_library(path: Path) -> None:
             raise ValueError("it is no ELF file")
         with memoryview(data) as view:
             _unsign_object(view)
-    except (ValueError, KeyError, IndexError, struct.error) as error:
+    except (ValueError, LookupError, OverflowError, struct.error) as error:
         raise ArchiveError(f"{path.name} cannot be mended: {error}") from error
     _replace(path, data)
 
