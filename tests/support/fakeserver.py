@@ -132,6 +132,11 @@ class FakeServer:
             if path.is_file():
                 self.add(prefix + path.relative_to(folder).as_posix(), Reply(path.read_bytes()))
 
+    def body(self, path: str) -> bytes:
+        """What a path answers at last."""
+        with self._mutex:
+            return self._replies[path][-1].body
+
     def forget(self) -> None:
         """Have nothing any more."""
         with self._mutex:

@@ -126,6 +126,7 @@ def usr_merged(packages: list[Path], triplet: str, folder: Path, *, payload: str
         payload: how rpmbuild compresses.
     """
     raw, root = folder / "raw", folder / "tree"
+    raw.mkdir(parents=True)
     for package in packages:
         subprocess.run(["dpkg-deb", "-x", package, raw], check=True)
     usr = root / "usr"
@@ -148,7 +149,8 @@ def usr_merged(packages: list[Path], triplet: str, folder: Path, *, payload: str
             )
     _locales(root)
     libraries = sorted(path.name for path in (usr / "lib64").iterdir())
-    run_time = [name for name in libraries if ".so." in name and "crypt" not in name] + ["gconv"]
+    run_time = [name for name in libraries if ".so." in name and "crypt" not in name]
+    run_time += ["audit", "gconv"]
     static = [name for name in libraries if name.endswith(".a") and name != "libc_nonshared.a"]
     devel = [
         name for name in libraries if name not in (*run_time, *static) and name.endswith((".o", ".so", ".a"))

@@ -64,12 +64,12 @@ def lay(assembly: Assembly, ground: Ground, target: Target) -> None:
     Raises:
         ArchiveError: a library is malformed.
     """
-    from xtool.toolchain import distribution
+    from xtool.toolchain import compat, distribution
 
     root = assembly.staging
     flatten(root, target)
     sysroot = assembly.needs[ground.recipe.name]
-    own = distribution.run_time_files(sysroot)
+    own = (*distribution.run_time_files(sysroot), compat.COMPAT_SONAME)
     libraries = root / "usr" / "lib"
     for name in own:
         if (libraries / name).is_symlink():

@@ -26,7 +26,7 @@ from xtool.targets import Glibc, Host, Target
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 from xtool.toolchain.unsigned import unsign
 
-REVISION = 5
+REVISION = 6
 FACTS_FILE = "share/xtool/toolchain.json"
 RUNTIMES = "share/xtool/runtimes"
 """Folder of the runtime libraries that sysroots are given: shared ones under their sonames, as they were
@@ -81,6 +81,11 @@ _GATED: Mapping[str, Glibc] = {
 
 glibc's NEWS: 2.30 "pthread_cond_clockwait, pthread_mutex_clocklock, ..."; 2.36 "mbrtoc8 and c8rtomb".
 """
+
+_OBSOLETE = ("_GLIBCXX_HAVE_OBSOLETE_ISINF", "_GLIBCXX_HAVE_OBSOLETE_ISNAN")
+_OBSOLETE_WHEN = b"#if !__GLIBC_PREREQ(2, 23) && !__has_include(<bits/libc-header-start.h>)"
+"""glibc's own headers below 2.23 declare `int isinf(double)` to C++ as well (its NEWS), and <cmath> must not.
+Newer headers that say they are older, a derived sysroot's, do not; they have a file that came with 2.25."""
 
 _WEAK_THREADS = re.compile(
     rb"# if __GLIBC_PREREQ\(2, 34\)\n(?:// [^\n]*\n)*#  define _GLIBCXX_GTHREAD_USE_WEAK 0\n# endif\n"
@@ -276,6 +281,11 @@ def _mend_headers(bits: Path) -> None:
         text, count = line.subn(rb"#if __GLIBC_PREREQ(%d, %d)\n\g<0>#endif\n" % (major, minor), text)
         if count != 1:
             raise ArchiveError(f"{config.name} of libstdc++ has changed: no `#define {macro}` to mend")
+    for macro in _OBSOLETE:
+        old, name = f"/* #undef {macro} */\n".encode(), macro.encode()
+        if text.count(old) != 1:
+            raise ArchiveError(f"{config.name} of libstdc++ has changed: no `#undef {macro}` to mend")
+        text = text.replace(old, _OBSOLETE_WHEN + b"\n# define " + name + b" 1\n#endif\n")
     _rewrite(config, text)
 
 

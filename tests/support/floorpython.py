@@ -1,0 +1,103 @@
+"""A portable Python for tests that runs on glibc 2.17: Debian's, lowered, in the layout that uv unpacks.
+
+A real portable build needs nothing above glibc 2.17. The interpreter of a target root is Debian's and asks
+for newer versions of symbols; here they are rewritten by `xtool.toolchain.lower`. The three that glibc 2.17
+does not have at all (`preadv2`'s newest name is one) are left to the first call, which no test makes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+from support.fakeserver import FakeServer, Reply
+
+from xtool.targets import Target
+from xtool.toolchain import compat, runtimes, sysroot
+
+RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/download"
+_TYPE_AT, _EXEC, _DYN = 16, 2, 3
+_ALTERNATIVE_STACK = ((0x52801F40).to_bytes(4, "little"), (0x528003C0).to_bytes(4, "little"))
+"""`mov w0, _SC_SIGSTKSZ` and `mov w0, _SC_PAGESIZE`: SIGSTKSZ is a question in glibc 2.34's headers, which
+glibc 2.17 answers with -1; faulthandler would ask for that much memory."""
+
+_ON_CALL = frozenset({"posix_spawn_file_actions_addclosefrom_np", "preadv64v2", "pwritev64v2"})
+
+
+def serve(server: FakeServer, root: Path, floor: Path, target: Target, folder: Path) -> dict[str, str]:
+    """Let a server have the build.
+
+    Args:
+        server: the server.
+        root: a target root with Debian's Python 3.13.
+        floor: a sysroot of glibc 2.17.
+        target: the target.
+        folder: an empty folder.
+
+    Returns:
+        The variables that make uv take it.
+    """
+    usr, place = root / "usr", folder / "python"
+    shutil.copytree(
+        usr / "lib/python3.13",
+        place / "lib/python3.13",
+        ignore=shutil.ignore_patterns("__pycache__"),
+        symlinks=True,
+    )
+    shutil.copytree(usr / "include/python3.13", place / "include/python3.13")
+    (place / "bin").mkdir()
+    shutil.copy(usr / "bin/python3.13", place / "bin/python3.13")
+    exports = json.loads((floor / "share/xtool/exports.json").read_text())
+    del exports[sysroot.LIBGCC]
+    offered = runtimes.compat_names(floor / "usr/lib" / compat.COMPAT_SONAME) | _ON_CALL
+    for path in (place / "bin/python3.13", *(place / "lib/python3.13/lib-dynload").glob("*.so")):
+        path.chmod(0o755)
+        _retype(path, _EXEC, _DYN)
+        runtimes.fit(path, target, exports, offered)
+        if path.name == "python3.13":
+            _retype(path, _DYN, _EXEC)
+            data = path.read_bytes()
+            assert data.count(_ALTERNATIVE_STACK[0]) == 2
+            path.write_bytes(data.replace(*_ALTERNATIVE_STACK))
+    # uv looks for this line before it patches the file.
+    (sysconfig,) = (place / "lib/python3.13").glob("_sysconfigdata_*linux_*.py")
+    comment = "# system configuration generated and used by the sysconfig module\n"
+    sysconfig.chmod(0o644)
+    sysconfig.write_text(comment + sysconfig.read_text().partition("\n")[2])
+    archive = folder / "build.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        tar.add(place, "python")
+    data = archive.read_bytes()
+    entry = {
+        "name": "cpython",
+        "arch": {"family": target.uv, "variant": None},
+        "os": "linux",
+        "libc": "gnu",
+        "major": 3,
+        "minor": 13,
+        "patch": 5,
+        "prerelease": "",
+        "variant": None,
+        "url": f"{RELEASES}/1/floor-{target.name}.tar.gz",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "build": "1",
+    }
+    server.add(f"/1/floor-{target.name}.tar.gz", Reply(data))
+    table = {f"cpython-3.13.5-linux-{target.uv}-gnu": entry}
+    server.add("/table.json", Reply(json.dumps(table).encode()))
+    return {
+        "XTOOL_PYTHON_MIRROR": server.base,
+        "UV_PYTHON_DOWNLOADS_JSON_URL": server.url("/table.json"),
+        "XTOOL_PYTHON_SOURCE": "portable",
+    }
+
+
+def _retype(path: Path, old: int, new: int) -> None:
+    """Change `e_type` of a little-endian ELF file: what is lowered must be a shared object."""
+    data = bytearray(path.read_bytes())
+    if data[_TYPE_AT] == old:
+        data[_TYPE_AT] = new
+        path.write_bytes(data)
