@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Make sysroot locks from a table of pins: packages whose URL and sha256 are known, and nothing else.
 
-    scripts/import_sysroot_pins.py pins.tsv
+    scripts/import_sysroot_pins.py pins.tsv                  into the declarations beside this script's folder
+    scripts/import_sysroot_pins.py pins.tsv --into FOLDER    into a copy of them
 
 The table has a line for each package, its columns separated by tabs, with a first line that names them:
 sysroot, arch, package, url, sha256. What `toolchains/sysroots.toml` declares is looked up in it; a package
@@ -11,6 +12,7 @@ instead of the exact unpacked size; `xtool lock --update --sysroot NAME` replace
 
 from __future__ import annotations
 
+import argparse
 import csv
 import re
 import sys
@@ -39,12 +41,13 @@ _FILE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+-[^-]+)\.(?P<arch>[^.]+)\.rpm
 
 
 def main() -> int:
-    if len(sys.argv) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with Path(sys.argv[1]).open(encoding="utf-8", newline="") as file:
+    parser = argparse.ArgumentParser(description="make sysroot locks from a table of pins")
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--into", type=Path, help="folder of declarations (default: toolchains/)")
+    arguments = parser.parse_args()
+    with arguments.table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    catalog = Catalog()
+    catalog = Catalog(arguments.into)
     for targets in catalog.sysroots.distributions.values():
         for distribution in targets.values():
             archive = catalog.archives[distribution.archive]

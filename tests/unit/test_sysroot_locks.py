@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +131,60 @@ def test_a_missing_lock_says_how_it_is_made(toolchains: Path) -> None:
         catalog.sysroot_lock(distribution)
     assert caught.value.code == "no-lock"
     assert "xtool lock --update --sysroot centos7" in (caught.value.hint or "")
+
+
+def _import(folder: Path, rows: list[list[str]]) -> subprocess.CompletedProcess[str]:
+    table = folder / "pins.tsv"
+    columns = ["sysroot", "arch", "package", "url", "sha256"]
+    table.write_text("".join("\t".join(row) + "\n" for row in [columns, *rows]))
+    script = default_root().parent / "scripts" / "import_sysroot_pins.py"
+    words = [sys.executable, script, table, "--into", folder / "toolchains"]
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+
+
+def _rows() -> list[list[str]]:
+    """What the shipped locks hold as a table of pins, with the vault's other names of one folder."""
+    found = []
+    for one in _rpm():
+        base = CATALOG.archives[one.archive].bases[-1].replace("https:", "http:")
+        for item in CATALOG.sysroot_lock(one).artifacts:
+            path = item.path.replace("altarch/7.9.2009/", "altarch/7/")
+            found.append([one.name, one.arch, item.name, base + path, item.sha256])
+    return found
+
+
+def test_pins_are_imported_from_a_table(toolchains: Path) -> None:
+    for path in (toolchains / "locks" / "sysroots").glob("*.toml"):
+        path.unlink()
+    # What nobody declares is passed over.
+    other = [
+        "centos6",
+        "x86_64",
+        "glibc",
+        "http://vault.centos.org/6.10/os/x86_64/glibc-2.12-1.rpm",
+        "0" * 64,
+    ]
+    done = _import(toolchains.parent, [other, *_rows()])
+    assert done.returncode == 0, done.stderr
+    catalog = Catalog(toolchains)
+    for one in _rpm():
+        ours, shipped = catalog.sysroot_lock(one), CATALOG.sysroot_lock(one)
+        assert [(a.name, a.version, a.arch, a.path, a.sha256) for a in ours.artifacts] == [
+            (a.name, a.version, a.arch, a.path, a.sha256) for a in shipped.artifacts
+        ]
+        assert {a.size for a in ours.artifacts} == {0}
+        assert ours.evidence == ()
+
+
+def test_a_table_that_does_not_fit(toolchains: Path) -> None:
+    rows = _rows()
+    short = _import(toolchains.parent, [row for row in rows if row[2] != "kernel-headers"])
+    assert short.returncode == 2
+    assert "the table lacks kernel-headers" in short.stderr
+    twisted = [row if row[2] != "glibc-devel" else [*row[:2], "glibc", *row[3:]] for row in rows]
+    wrong = _import(toolchains.parent, twisted)
+    assert wrong.returncode == 2
+    assert "the file name does not fit the package" in wrong.stderr
 
 
 def test_mirrors_of_an_rpm_archive(make_context: Callable[..., Context]) -> None:
