@@ -94,13 +94,13 @@ _COMPAT_VERSION = "XTOOL_FLOOR_1"
 the C library, which the loader lets a library without versions do."""
 
 _QUAD = (
-    "__acosieee128", "__acoshieee128", "__asinieee128", "__asinhieee128", "__atan2ieee128", "__atanieee128",
-    "__atanhieee128", "__cabsieee128", "__ccosieee128", "__cexpieee128", "__clogieee128", "__copysignieee128",
-    "__cosieee128", "__coshieee128", "__csinieee128", "__csqrtieee128", "__erfcieee128", "__expieee128",
-    "__fabsieee128", "__fmaieee128", "__fmodieee128", "__jnieee128", "__log10ieee128", "__logieee128",
-    "__roundieee128", "__sinieee128", "__sinhieee128", "__snprintfieee128", "__sqrtieee128", "__strtoieee128",
-    "__tanieee128", "__tanhieee128", "__truncieee128", "__ynieee128",
+    "acos", "acosh", "asin", "asinh", "atan2", "atan", "atanh", "cabs", "ccos", "cexp", "clog", "copysign",
+    "cos", "cosh", "csin", "csqrt", "erfc", "exp", "fabs", "fma", "fmod", "jn", "log10", "log", "lround",
+    "round", "sin", "sinh", "sqrt", "tan", "tanh", "trunc", "yn",
 )  # fmt: skip
+_QUAD_PPC = (*(f"__{name}ieee128" for name in _QUAD), "__snprintfieee128", "__strtoieee128")
+_FLOAT128 = ("strtof128", "strfromf128")
+_QUAD_X86 = (*(f"{name}f128" for name in _QUAD), *_FLOAT128)
 _CLOCKWAIT = (
     "pthread_cond_clockwait", "pthread_mutex_clocklock", "pthread_rwlock_clockrdlock",
     "pthread_rwlock_clockwrlock", "sem_clockwait",
@@ -110,14 +110,15 @@ _KERNEL = (
 )  # fmt: skip
 
 _LIBRARY_SHIMS = (
-    *(shim for shim in _SHIMS if shim.symbols not in ((), _ISOC23, _IEEE128)),
+    *(shim for shim in _SHIMS if shim.symbols not in ((), _ISOC23, _IEEE128, _FLOAT128)),
     Shim("library/random.c", ("getrandom", "arc4random_buf", "arc4random_uniform")),
     Shim("library/memory.c", ("explicit_bzero", "__explicit_bzero_chk", "reallocarray")),
     Shim("library/strl.c", ("strlcpy", "strlcat", "__strlcpy_chk", "__strlcat_chk")),
     Shim("library/clockwait.c", _CLOCKWAIT),
     Shim("library/kernel.c", _KERNEL),
     Shim("library/hwcap.c", (_HWCAP,), machines=("ppc64le",)),
-    Shim("library/ieee128.c", _QUAD, machines=("ppc64le",), archive="libquadmath.a"),
+    Shim("library/quad.c", _QUAD_PPC, machines=("ppc64le",), archive="libquadmath.a"),
+    Shim("library/quad.c", _QUAD_X86, machines=("i686", "x86_64"), archive="libquadmath.a"),
 )
 """What the compat library is made of; it exports those of the names that the floor lacks."""
 

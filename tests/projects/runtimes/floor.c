@@ -142,6 +142,22 @@ try_mutex (void *clock)
   return NULL;
 }
 
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+
+static void *
+try_lock (void *clock)
+{
+  const char *const names[] = { "pthread_rwlock_clockrdlock", "pthread_rwlock_clockwrlock" };
+  for (int i = 0; i < 2; i++)
+    {
+      struct timespec until = after (*(clockid_t *) clock, 20000000);
+      int got = CALL (int, names[i], pthread_rwlock_t *, clockid_t, const struct timespec *) (
+          &lock, *(clockid_t *) clock, &until);
+      CHECK (got == ETIMEDOUT && passed (*(clockid_t *) clock, &until));
+    }
+  return NULL;
+}
+
 static void
 clocks (void)
 {
@@ -165,6 +181,10 @@ clocks (void)
       pthread_create (&thread, NULL, try_mutex, &clock);
       pthread_join (thread, NULL);
       pthread_mutex_unlock (&mutex);
+      pthread_rwlock_wrlock (&lock);
+      pthread_create (&thread, NULL, try_lock, &clock);
+      pthread_join (thread, NULL);
+      pthread_rwlock_unlock (&lock);
       sem_init (&semaphore, 0, 1);
       until = after (clock, 20000000);
       CHECK (down (&semaphore, clock, &until) == 0);
@@ -187,6 +207,21 @@ kernel (void)
   struct stat facts;
   CHECK (CALL (int, "fstat", int, struct stat *) (fd, &facts) == 0 && facts.st_size == 3);
   CHECK (CALL (int, "stat", const char *, struct stat *) ("/", &facts) == 0 && S_ISDIR (facts.st_mode));
+  char copied[3] = "";
+  int other = CALL (int, "memfd_create", const char *, unsigned) ("y", 0);
+  off64_t start = 0;
+  errno = 0;
+  ssize_t moved = CALL (ssize_t, "copy_file_range", int, off64_t *, int, off64_t *, size_t, unsigned) (
+      fd, &start, other, NULL, 3, 0);
+  CHECK ((moved == 3 && pread (other, copied, 3, 0) == 3 && memcmp (copied, "abc", 3) == 0) || errno == ENOSYS
+         || errno == EXDEV);
+  errno = 0;
+  CHECK (CALL (int, "renameat2", int, const char *, int, const char *, unsigned) (-100, "", -100, "", 0) == -1
+         && (errno == ENOENT || errno == ENOSYS));
+  char status[256];
+  CHECK (CALL (int, "statx", int, const char *, int, unsigned, void *) (-100, "/", 0, 1, status) == 0
+         || errno == ENOSYS);
+  errno = 0;
   CHECK (CALL (int, "close_range", unsigned, unsigned, int) (fd, fd, 0) == 0 || errno == ENOSYS);
   fd = dup (STDOUT_FILENO);
   fd = dup2 (fd, 100);
