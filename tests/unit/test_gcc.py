@@ -28,6 +28,7 @@ OS_DEFINES = """#ifdef __linux__
 #endif
 """
 CONFIG = "".join(f"/* Define if. */\n#define {macro} 1\n" for macro in gcc._GATED)
+CONFIG += "".join(f"/* #undef {macro} */\n" for macro in gcc._OBSOLETE)
 HWCAP = b"__parse_hwcap_and_convert_at_platform"
 
 
@@ -49,7 +50,11 @@ def test_threads_are_never_weak_and_newer_functions_are_gated(tmp_path: Path) ->
     assert "\n# define _GLIBCXX_GTHREAD_USE_WEAK 0\n" in text
     assert "#if (defined(__i386__) " in text
     gated = "#if __GLIBC_PREREQ(2, 30)\n#define _GLIBCXX_USE_PTHREAD_COND_CLOCKWAIT 1\n#endif\n"
-    assert gated in (tmp_path / "c++config.h").read_text()
+    config = (tmp_path / "c++config.h").read_text()
+    assert gated in config
+    old = "#if !__GLIBC_PREREQ(2, 23) && !__has_include(<bits/libc-header-start.h>)\n"
+    assert f"{old}# define _GLIBCXX_HAVE_OBSOLETE_ISINF 1\n#endif\n" in config
+    assert "#undef" not in config
 
 
 @pytest.mark.parametrize(
@@ -59,6 +64,7 @@ def test_threads_are_never_weak_and_newer_functions_are_gated(tmp_path: Path) ->
         (OS_DEFINES * 2, CONFIG),
         (OS_DEFINES.replace("(2, 26)", "(2, 27)"), CONFIG),
         (OS_DEFINES, CONFIG.replace("COND_CLOCKWAIT", "COND_OTHER")),
+        (OS_DEFINES, CONFIG.replace("OBSOLETE_ISNAN", "OBSOLETE_OTHER")),
     ],
 )
 def test_headers_that_have_changed_are_refused(tmp_path: Path, os_defines: str, config: str) -> None:

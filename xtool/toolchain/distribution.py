@@ -63,7 +63,7 @@ _RISCV_ABI = "lp64d"
 _DROPPED = re.compile(
     r"""
     (usr/)?lib(64)?/((lp64d|[a-z0-9_]+-linux-gnu[a-z0-9_]*)/)?(
-        (locale|debug|\.build-id|systemd|tmpfiles\.d|sysusers\.d|rpm|firmware|modules)/.*
+        (locale|debug|\.build-id|systemd|tmpfiles\.d|sysusers\.d|rpm|firmware|modules)(/.*)?
       | lib(nsl|nss_nis|nss_nisplus|nss_compat)[-.].* | libcrypt\.(so|a) | pkgconfig/libx?crypt\.pc
     )
   | usr/include/rpcsvc/(yp|nis).*
