@@ -22,11 +22,12 @@ ELF = b"\x7fELF" + bytes(14)
 # In the place of pkgconf: knows libpq and libxml-2.0, and says what it was told of the environment.
 _PKGCONF = """#!/bin/sh
 for word do module=$word; done
-case $module in libpq|libxml-2.0) ;; *) exit 1 ;; esac
+case $module in libpq|libxml-2.0|libcurl) ;; *) exit 1 ;; esac
 case $1 in
   --exists) exit 0 ;;
   --modversion) echo 17.4 ;;
   --variable=includedir) echo /usr/include/$module ;;
+  --variable=supported_features) echo '"SSL IPv6"' ;;
   --variable=libdir) echo "$PKG_CONFIG_SYSROOT_DIR/usr/lib" ;;
   --cflags) echo "-I$PKG_CONFIG_SYSROOT_DIR/usr/include/$module" ;;
   --libs) if [ "$2" = --static ]; then echo "-l$module -lz"; else echo "-l$module"; fi ;;
@@ -96,6 +97,8 @@ def test_pkg_config_sees_the_sysroot_alone(kit: Kit, bindir: Path, name: str) ->
         (["pg_config", "--includedir", "--libdir"], ["{root}/usr/include/libpq", "{root}/usr/lib"]),
         (["pg_config", "--includedir-server"], ["{root}/usr/include/libpq/server"]),
         (["pg_config", "--ldflags"], [""]),
+        (["curl-config", "--features"], ["SSL IPv6"]),
+        (["curl-config", "--version"], ["libcurl 17.4"]),
     ],
 )
 def test_config_programs_answer_for_the_sysroot(
@@ -107,12 +110,12 @@ def test_config_programs_answer_for_the_sysroot(
 
 
 def test_a_config_program_without_its_library_names_the_package(bindir: Path, kit: Kit) -> None:
-    done = run(bindir / "curl-config", "--libs")
+    done = run(bindir / "krb5-config", "--libs")
     assert done.returncode == 1
     assert not done.stdout
     hint = hints.find(done.stderr, kit, BuildTrace())
     assert hint is not None
-    assert "`--sysroot-package libcurl4-openssl-dev`" in hint
+    assert "`--sysroot-package libkrb5-dev`" in hint
 
 
 def test_a_config_program_refuses_what_it_cannot_tell(bindir: Path) -> None:

@@ -7,6 +7,7 @@ answers and never the host's. pkg-config comes with the toolchain; hosts need no
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -154,6 +155,7 @@ for word do
 {answers}    --version) printf '%s\n' {version} ;;
     --modversion) printf '%s\n' "$version" ;;
     --cflags*|--include-dirs) ask --cflags ;;
+    --static-libs) ask --libs --static ;;
     --libs|--libs-only*|--libs_r|--ldflags) ask --libs $static ;;
     --prefix|--exec-prefix) printf '%s\n' "$prefix" ;;
     --includedir) printf '%s\n' "$includedir" ;;
@@ -178,12 +180,19 @@ def _config_script(tool: ConfigTool, pkgconfig: Path, kit: Kit, package: str) ->
     )
 
 
+_KNOWN = ("version", "prefix", "includedir", "libdir")
+
+
 def _filled(text: str) -> str:
-    """A shell word where `{version}`, `{prefix}`, `{includedir}`, `{libdir}` are the script's variables."""
+    """A shell word where `{version}`, `{libdir}`, ... are the script's variables, others the module's own."""
     parts = []
-    for piece in text.replace("{", "\0{").replace("}", "}\0").split("\0"):
-        if piece in ("{version}", "{prefix}", "{includedir}", "{libdir}"):
-            parts.append(f'"${piece[1:-1]}"')
-        elif piece:
-            parts.append(shlex.quote(piece))
+    for piece in re.split(r"(\{\w+\})", text):
+        name = piece[1:-1]
+        if not re.fullmatch(r"\{\w+\}", piece):
+            parts.append(shlex.quote(piece) if piece else "")
+        elif name in _KNOWN:
+            parts.append(f'"${name}"')
+        else:
+            # Some files put a list in quotes.
+            parts.append(f'"$(ask --variable={name} | tr -d \'"\')"')
     return "".join(parts) or "''"
