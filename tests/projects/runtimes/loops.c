@@ -5,7 +5,7 @@
 static PyObject *
 sum (PyObject *self, PyObject *number)
 {
-  long n = PyLong_AsLong (number), total = 0;
+  long long n = PyLong_AsLong (number), total = 0;
   int team = 0, taking_part = 0;
   (void) self;
   omp_set_dynamic (0);
@@ -16,10 +16,10 @@ sum (PyObject *self, PyObject *number)
 #pragma omp single
     team = omp_get_num_threads ();
 #pragma omp for schedule(dynamic, 10) reduction(+ : total)
-    for (long i = 1; i <= n; i++)
+    for (long long i = 1; i <= n; i++)
       total += i;
   }
-  return Py_BuildValue ("lii", total, team, taking_part);
+  return Py_BuildValue ("Lii", total, team, taking_part);
 }
 
 static PyMethodDef methods[] = { { "sum", sum, METH_O, "" }, { 0 } };

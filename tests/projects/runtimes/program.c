@@ -14,7 +14,7 @@ extern double dice (int);
 static void
 loops (void)
 {
-  long total = 0;
+  long long total = 0;
   int team = 0, taking_part = 0;
   omp_set_num_threads (3);
 #pragma omp parallel reduction(+ : taking_part)
@@ -23,10 +23,10 @@ loops (void)
 #pragma omp single
     team = omp_get_num_threads ();
 #pragma omp for schedule(dynamic, 10) reduction(+ : total)
-    for (long i = 1; i <= 100000; i++)
+    for (long long i = 1; i <= 100000; i++)
       total += i;
   }
-  printf ("loops %ld %d %d\n", total, team, taking_part);
+  printf ("loops %lld %d %d\n", total, team, taking_part);
 }
 
 int
