@@ -103,7 +103,8 @@ def main() -> int:
     failures = []
     for name in arguments.target or locked:
         target = catalog.target(name)
-        newest = newest_floor(catalog.lock(current_host(), target))
+        # A newer glibc has no manylinux policy yet.
+        newest = min(newest_floor(catalog.lock(current_host(), target)), USED[-1])
         lowest = lowest_floor(target)
         wanted = arguments.floor or sorted({lowest, *FLOORS, newest})
         for floor in [floor for floor in wanted if lowest <= floor <= newest]:
@@ -224,6 +225,8 @@ def wheel(target: Target, floor: Glibc, folder: Path) -> tuple[str, str]:
         return "", "; ".join(error["message"] for error in document["errors"]) + done.stderr[-2000:]
     (made,) = document["data"]["wheels"]
     tag = str(made["platform_tag"])
+    # No policy is older than a target's lowest floor.
+    used = max(used, lowest_floor(target))
     if f"manylinux_{used[0]}_{used[1]}_{target.name}" not in tag.split("."):
         return tag, f"the wheel's tag is {tag}"
     if made["smoke"]["status"] != "passed":

@@ -5,6 +5,8 @@
     scripts/update_locks.py x86_64 ppc64le      the lock for one host and target, new or not
     scripts/update_locks.py --sysroots          every sysroot's lock that is made of RPM packages
     scripts/update_locks.py --check             say whether a lock would change; exit 1 if one would
+    scripts/update_locks.py --as-of 2026-11-01 ...      from a frozen copy of an archive, whose indexes were
+                                                valid then; every signature is checked all the same
 
 Packages come from XTOOL_DEBIAN_MIRROR, else from the host's apt sources, else from the snapshot archive; each
 is downloaded once into the cache (XTOOL_CACHE_DIR) and measured. RPM packages come from XTOOL_CENTOS_MIRROR
@@ -17,6 +19,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 from xtool.catalog import Catalog
@@ -37,6 +40,7 @@ def main() -> int:
     parser.add_argument("target", nargs="?")
     parser.add_argument("--sysroots", action="store_true", help="the locks of sysroots instead of targets")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a lock would change")
+    parser.add_argument("--as-of", type=_day, help="the day that Debian's indexes must be valid on")
     arguments = parser.parse_args()
     if (arguments.host is None) != (arguments.target is None):
         parser.error("give a host and a target, or neither")
@@ -62,9 +66,13 @@ def main() -> int:
     return 1 if arguments.check and changed else 0
 
 
+def _day(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc)
+
+
 def _targets(ctx: Context, catalog: Catalog, arguments: argparse.Namespace) -> Iterator[tuple[Path, str]]:
     for host, target in _pairs(catalog, arguments):
-        yield catalog.lock_path(host, target), resolve(ctx, catalog, host, target)
+        yield catalog.lock_path(host, target), resolve(ctx, catalog, host, target, now=arguments.as_of)
 
 
 def _sysroots(ctx: Context, catalog: Catalog) -> Iterator[tuple[Path, str]]:

@@ -260,10 +260,12 @@ class Catalog:
                 packages = []
                 check_texts(entry, ("name", "title", "version"), path)
                 for block in entry["packages"]:
-                    check_fields(block, path, required={"suite", "arch", "names"}, where=entry["name"])
+                    required = {"suite", "arch", "names"}
+                    check_fields(block, path, required=required, optional={"suites"}, where=entry["name"])
                     check_texts(block, ("suite", "arch"), path, entry["name"])
                     names = tuple(name.format_map(values) for name in block["names"])
-                    packages.append(PackageSet(block["suite"], block["arch"].format_map(values), names))
+                    suite = str(block.get("suites", {}).get(target.name, block["suite"]))
+                    packages.append(PackageSet(suite, block["arch"].format_map(values), names))
                 found[entry["name"]] = Declaration(
                     entry["name"],
                     entry["title"],

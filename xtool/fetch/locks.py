@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 
 from xtool.artifacts import Artifact, VerifiedFile
 from xtool.catalog import Catalog, Declaration, PackageSet, SuiteEvidence
@@ -21,11 +22,20 @@ _UNKNOWN = 1
 """Stands for the unpacked size until the package has been measured."""
 
 
-def resolve(ctx: Context, catalog: Catalog, host: Host, target: Target) -> str:
+def resolve(
+    ctx: Context, catalog: Catalog, host: Host, target: Target, *, now: datetime | None = None
+) -> str:
     """Make the text of a fresh lock for a host and a target.
 
     Every package is downloaded once, compared with the signed index, and measured. An index older than the
     one that the present lock was made from is refused.
+
+    Args:
+        ctx: settings, log, environment.
+        catalog: what is declared, and who may sign.
+        host: the machine that the toolchain runs on.
+        target: the target.
+        now: the time that indexes must be valid at; the present one if not given.
 
     Raises:
         CatalogError: a declared package does not exist in its suite and architecture.
@@ -35,7 +45,7 @@ def resolve(ctx: Context, catalog: Catalog, host: Host, target: Target) -> str:
     declarations = catalog.declarations(host, target)
     path = catalog.lock_path(host, target)
     seen = catalog.lock(host, target).evidence if path.is_file() else {}
-    chain = Chain(ctx, catalog, seen=seen)
+    chain = Chain(ctx, catalog, seen=seen, now=now)
     with ctx.log.step("Reading signed package indexes"):
         indexes = _read_indexes(chain, declarations.values(), host)
     components = {
