@@ -414,6 +414,17 @@ def test_a_floor_between_policies_takes_the_next_one() -> None:
     assert policies("vax").all == ()
 
 
+def test_a_tag_newer_than_the_floor_is_told(tmp_path: Path) -> None:
+    finding = only(
+        judged(tmp_path, {NAME: extension()}, glibc=(2, 30), tag="cp313-cp313-manylinux_2_31_ppc64le"),
+        "floor-unnamed",
+        "warning",
+    )
+    assert "its tag is manylinux_2_31_ppc64le, and installers take it from glibc 2.31 on" in finding.message
+    assert finding.cure == "`--glibc 2.28` makes one that runs on glibc 2.30 too"
+    assert judged(tmp_path, {NAME: extension()}, glibc=(2, 30), library_dirs=[]).findings == ()
+
+
 @dataclass(frozen=True)
 class FakeTrace:
     python_headers: tuple[str, ...] = ()

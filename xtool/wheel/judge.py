@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from xtool.targets import Glibc, Target
+from xtool.targets import Glibc, Target, format_glibc
 from xtool.wheel.checks import Expected, check_file, check_header, is_libpython
 from xtool.wheel.contents import Contents, find_library, scan
 from xtool.wheel.elf import ElfHeader
@@ -81,6 +81,8 @@ def judge(
             floor = Floor.load(glibc, policies(machine.name), sysroot_exports)
             grafted = graftable(contents, machine, library_dirs or ())
             findings += examine(contents, expected, floor, grafted=grafted)
+            if expected.final:
+                findings += _check_floor(floor)
         if trace is not None:
             findings += check_trace(trace)
         return verdict(opened, contents, machine, findings, grafted=grafted)
@@ -130,6 +132,25 @@ def earned(
         for name, (facts, inside) in files.items():
             reasons += [Reason(older.tag, name, text) for text in unwanted(facts, older, inside)]
     return best.tag if best else linux, tuple(reasons)
+
+
+def _check_floor(floor: Floor) -> Iterator[Finding]:
+    """Whether installers take the wheel on the floor itself, or only on the systems of the next policy.
+
+    PEP 600 has a tag for any glibc. The tag is that of a policy none the less: auditwheel knows no other, and
+    would call the wheel by this one.
+    """
+    tagged, asked = format_glibc(floor.policy.glibc), format_glibc(floor.glibc)
+    if tagged != asked:
+        older = [policy.glibc for policy in floor.policies if policy.glibc < floor.glibc]
+        yield warning(
+            "floor-unnamed",
+            f"was built for glibc {asked}, which has no manylinux policy: its tag is {floor.policy.tag}, and "
+            f"installers take it from glibc {tagged} on",
+            cure=f"`--glibc {format_glibc(older[-1])}` makes one that runs on glibc {asked} too"
+            if older
+            else f"`--glibc {tagged}` says what it comes to",
+        )
 
 
 def _headers(contents: Contents) -> Iterator[ElfHeader]:
