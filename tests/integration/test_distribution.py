@@ -214,6 +214,30 @@ def test_what_the_floor_lacks_does_not_link(world: World, tmp_path: Path) -> Non
     assert "stat" not in later
 
 
+def test_the_derived_floor_has_what_the_real_one_has(world: World) -> None:
+    """The real glibc 2.17 is a witness that the derived one does not come from."""
+    real, derived = (
+        json.loads(
+            Path(world.kit("aarch64", kind)["sysroot"]["path"], "share/xtool/exports.json").read_text()
+        )
+        for kind in ("centos7", "derived")
+    )
+    # Newer releases have given them up, and a newer library cannot tell that they were there.
+    given_up = {"malloc_get_state@GLIBC_2.17", "malloc_set_state@GLIBC_2.17"}
+    assert set(real["libc.so.6"]) - set(derived["libc.so.6"]) == given_up
+    assert len(real["libc.so.6"]) > 2000
+    for soname in (
+        "libm.so.6",
+        "libpthread.so.0",
+        "libdl.so.2",
+        "librt.so.1",
+        "libutil.so.1",
+        "libresolv.so.2",
+    ):
+        assert set(real[soname]) == set(derived[soname]), soname
+    assert set(derived["libc.so.6"]) <= set(real["libc.so.6"])
+
+
 @pytest.mark.parametrize("standard", ["gnu++11", "c++20", "gnu++23"])
 def test_every_header_of_cxx_compiles_with_the_old_headers(
     world: World, tmp_path: Path, standard: str
