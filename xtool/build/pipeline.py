@@ -280,7 +280,8 @@ def _smoke(
 
     if not request.test:
         return SmokeResult("skipped", "", 0.0)
-    with ctx.log.step(f"testing {wheel.name} under {kit.emulator.executable.name}"):
+    on = f"{kit.emulator.executable.name}, glibc {format_glibc(kit.pythons[version].glibc)}"
+    with ctx.log.step(f"testing {wheel.name} under {on}"):
         result = smoke_test(
             ctx,
             kit,
