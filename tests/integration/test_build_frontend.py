@@ -304,12 +304,17 @@ FAILURES = {
     "missing header": (
         {"include": "#include <libpq-fe.h>"},
         "libpq-fe.h: No such file",
-        "`libpq-fe.h` is not in the ppc64le sysroot",
+        "`libpq-fe.h` is not in the ppc64le sysroot: `--sysroot-package libpq-dev` brings it",
     ),
     "missing library": (
         {"options": 'libraries=["pq"]'},
         "cannot find -lpq",
-        "there is no library `pq` in the ppc64le sysroot",
+        "`-lpq` is not in the ppc64le sysroot: `--sysroot-package libpq-dev` brings it",
+    ),
+    "library that nobody knows": (
+        {"options": 'libraries=["strange"]'},
+        "cannot find -lstrange",
+        "there is no library `strange` in the ppc64le sysroot, which has the C library only",
     ),
     "option of another processor": (
         {"options": 'extra_compile_args=["-mavx2"]'},
