@@ -183,6 +183,10 @@ def test_the_runner_emulates_other_machines_programs_only(kit: Kit, tmp_path: Pa
         ("Package 'libpq', required by 'virtual:world', not found", "libpq-dev"),
         ('meson.build:3:0: ERROR: Dependency "liblzma" not found, tried pkgconfig', "liblzma-dev"),
         ("--   No package 'libzmq' found", "libzmq3-dev"),
+        (
+            "Error: failed: xtool: error: pg_config was asked, but libpq is not in the sysroot; --",
+            "libpq-dev",
+        ),
     ],
 )
 def test_a_failed_build_is_told_which_package_it_lacks(kit: Kit, output: str, package: str) -> None:

@@ -189,7 +189,7 @@ _QUOTE = "[`'\"\u2018\u2019]"
 _HINTS: tuple[tuple[str, Callable[[re.Match[str], Kit], str | None]], ...] = (
     (r"fatal error: (?:Python|pyconfig)\.h: No such file", _python_h),
     (r"fatal error: ([^:\s]+): No such file or directory", _missing_header),
-    (r"^xtool: error: (\S+) was asked, but \S+ is not in the sysroot", _asked_tool),
+    (r"xtool: error: (\S+) was asked, but \S+ is not in the sysroot", _asked_tool),
     (r"cannot find -l:?([^\s:]+)", _missing_library),
     (r"Package '?([\w.+-]+)'?(?:, required by '[^']+',)? (?:was )?not found", _missing_module),
     (r"No package '([\w.+-]+)' found", _missing_module),
