@@ -132,6 +132,34 @@ def test_the_oldest_claim_counts(tmp_path: Path, tag: str, relation: str) -> Non
     assert inspected(tmp_path, {NAME: code(RANDOM)}, tag).claim.relation == relation
 
 
+@pytest.mark.parametrize(
+    ("want", "tag", "relation", "words"),
+    [
+        (RANDOM, "manylinux_2_25_ppc64le", "equal", "the contents run on glibc 2.25; auditwheel"),
+        (
+            RANDOM,
+            "manylinux_2_25_ppc64le.manylinux_2_26_ppc64le",
+            "equal",
+            "calls them manylinux_2_26_ppc64le",
+        ),
+        (RANDOM, "manylinux_2_20_ppc64le", "older", "untrue: manylinux_2_20_ppc64le is claimed"),
+        (RANDOM, "manylinux_2_30_ppc64le", "newer", "down to manylinux_2_26_ppc64le"),
+        (RANDOM, "manylinux_2_99_ppc64le", "newer", "down to manylinux_2_26_ppc64le"),
+        (RANDOM, f"manylinux_2_{'9' * 60}_ppc64le", "newer", "down to manylinux_2_26_ppc64le"),
+        # GCC 11's libstdc++ came after what has glibc 2.32.
+        (CXX, "manylinux_2_32_ppc64le", "older", "need manylinux_2_34_ppc64le"),
+        (RANDOM, "manylinux_2_12_ppc64le", "unproved", "promises no particular system"),
+    ],
+)
+def test_a_tag_without_a_policy_promises_its_glibc(
+    tmp_path: Path, want: Want, tag: str, relation: str, words: str
+) -> None:
+    report = inspected(tmp_path, {NAME: code(want)}, tag)
+    assert (report.claim.relation, words in report.claim.words) == (relation, True), report.claim.words
+    said = [finding for finding in report.findings if finding.code == "symbol"]
+    assert bool(said) == (relation == "older")
+
+
 MUSL = ".cpython-313-powerpc64le-linux-musl.so"
 
 

@@ -245,11 +245,13 @@ def _numbers(tag: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", tag)[:2])
 
 
-def claim(platforms: Sequence[str], earned_tag: str, known: Policies, *, musl: bool = False) -> Claim:
+def claim(
+    platforms: Sequence[str], earned_tag: str, known: Policies, files: Files, *, musl: bool = False
+) -> Claim:
     """Hold what a name claims against what the contents earn."""
     if musl:
         return _musl_claim(platforms, known)
-    promised = [policy for policy in map(known.named, platforms) if policy is not None]
+    promised = [policy for policy in map(known.promised, platforms) if policy is not None]
     if not promised:
         return _other_claim(platforms, earned_tag)
     oldest = min(promised, key=lambda policy: policy.glibc)
@@ -258,16 +260,27 @@ def claim(platforms: Sequence[str], earned_tag: str, known: Policies, *, musl: b
         words = "true, but needlessly narrow: no machine code is in it, and it would run anywhere"
         return Claim("newer", oldest.tag, words)
     if earned is None or oldest.glibc < earned.glibc:
-        needs = f"need {earned.tag}" if earned else f"fit no manylinux policy ({earned_tag})"
-        words = (
-            f"untrue: {oldest.tag} is claimed, but the contents {needs}; "
-            "installers put the wheel on systems where it cannot be loaded"
-        )
-        return Claim("older", oldest.tag, words)
+        return _older_claim(oldest, earned, earned_tag, files)
     if oldest.glibc > earned.glibc:
         words = f"true, and cautious: the contents would run on older systems, down to {earned_tag}"
         return Claim("newer", oldest.tag, words)
     return Claim("equal", oldest.tag, f"true: {oldest.tag} is exactly what the contents earn")
+
+
+def _older_claim(oldest: Policy, earned: Policy | None, earned_tag: str, files: Files) -> Claim:
+    """A claim of an older tag than that of the policy which the contents fit."""
+    if earned and oldest.fits(files.values()):
+        words = (
+            f"true: the contents run on glibc {format_glibc(oldest.glibc)}; auditwheel, which has no policy "
+            f"for it, calls them {earned.tag}"
+        )
+        return Claim("equal", oldest.tag, words)
+    needs = f"need {earned.tag}" if earned else f"fit no manylinux policy ({earned_tag})"
+    words = (
+        f"untrue: {oldest.tag} is claimed, but the contents {needs}; "
+        "installers put the wheel on systems where it cannot be loaded"
+    )
+    return Claim("older", oldest.tag, words)
 
 
 def _musl_claim(platforms: Sequence[str], known: Policies) -> Claim:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from xtool.errors import UsageError
@@ -18,6 +18,9 @@ from xtool.wheel.elf import ElfFacts
 
 _GLIBC_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?")
 _TAG = re.compile(r"manylinux_(\d+)_(\d+)_")
+_MOST_BETWEEN = 100
+"""How many glibc versions a tag may be newer than the newest policy: a name can say any number."""
+
 LOADER = re.compile(r"ld-linux[-\w]*\.so\.\d+|ld64\.so\.[12]|ld\.so\.1")
 """SONAMEs of glibc's dynamic linker, which is always there and belongs to no whitelist."""
 
@@ -76,6 +79,10 @@ class Policy:
         """Whether a library may stay outside the wheel."""
         return library in self.libraries or LOADER.fullmatch(library) is not None
 
+    def fits(self, files: Iterable[tuple[ElfFacts, frozenset[str]]]) -> bool:
+        """Whether no file breaks the policy; each comes with the libraries that it finds in the wheel."""
+        return not any(True for facts, inside in files for _ in self.violations(facts, inside=inside))
+
     def violations(self, facts: ElfFacts, *, inside: frozenset[str] = frozenset()) -> Iterator[Violation]:
         """What in a file breaks the policy.
 
@@ -131,6 +138,23 @@ class Policies:
         """The policy of a platform tag, new or old; None where there is none of that name."""
         return next((p for p in self.all if tag == p.tag or tag in p.aliases), None)
 
+    def promised(self, tag: str) -> Policy | None:
+        """What a tag promises: its policy, or what follows from the next older one; None for other tags.
+
+        PEP 600 has a tag for any glibc. One without a policy promises systems between two of them: what the
+        older one expects is on all of these, and of glibc's own symbols those of the tag's.
+        """
+        glibc = tag_glibc(tag)
+        older = [policy for policy in self.all if glibc and policy.glibc < glibc]
+        named = self.named(tag)
+        if named or glibc is None or not older or tag != f"manylinux_{glibc[0]}_{glibc[1]}_{self.machine}":
+            return named
+        base = older[-1]
+        first, last = base.glibc[1] + 1, min(glibc[1], base.glibc[1] + _MOST_BETWEEN)
+        added = {f"{glibc[0]}.{minor}" for minor in range(first, last + 1)}
+        versions = {**base.versions, "GLIBC": base.versions.get("GLIBC", frozenset()) | added}
+        return replace(base, tag=tag, aliases=(), glibc=glibc, versions=versions)
+
     def best(self, files: Iterable[tuple[ElfFacts, frozenset[str]]]) -> Policy | None:
         """The oldest policy that all files fit, or None.
 
@@ -138,10 +162,7 @@ class Policies:
             files: each file with the names of the libraries that it finds in the wheel.
         """
         files = list(files)
-        for policy in self.all:
-            if not any(True for facts, inside in files for _ in policy.violations(facts, inside=inside)):
-                return policy
-        return None
+        return next((policy for policy in self.all if policy.fits(files)), None)
 
     def first_allowing(self, facts: ElfFacts, broken: Violation) -> Policy | None:
         """The oldest policy that has nothing against one thing a file asks for, or None."""

@@ -291,7 +291,7 @@ def _report(
     musl = bool(files) and is_musl(platforms, contents.files)
     if musl and machine is not None and whole:
         result = _musl_result(result, platforms, files, machine)
-    compared = claim(platforms, result.earned_tag, known, musl=musl)
+    compared = claim(platforms, result.earned_tag, known, files, musl=musl)
     known = Policies(known.machine, ()) if musl or not whole else known
     required = result.glibc_required
     return Report(
@@ -364,9 +364,12 @@ def _python(name: WheelName) -> str | None:
 
 def _claimed_floor(name: WheelName, known: Policies) -> Floor | None:
     """The oldest floor that the wheel's tags promise."""
-    promised = [policy for policy in map(known.named, name.platforms) if policy is not None]
+    promised = [policy for policy in map(known.promised, name.platforms) if policy is not None]
     oldest = min(promised, key=lambda policy: policy.glibc, default=None)
-    return Floor(oldest.glibc, known, {}) if oldest else None
+    if oldest is None:
+        return None
+    unnamed = () if oldest in known.all else (oldest,)
+    return Floor(oldest.glibc, Policies(known.machine, (*known.all, *unnamed)), {})
 
 
 def _file(name: str, facts: ElfFacts, inside: frozenset[str], known: Policies) -> FileReport:
