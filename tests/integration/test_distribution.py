@@ -159,7 +159,9 @@ def test_a_sysroot_says_what_it_is(world: World) -> None:
     assert "sysroot-aarch64-centos7" not in world.xtool("prune", "--dry-run").stderr
 
 
-@pytest.mark.parametrize(("target", "name"), [("aarch64", "centos7"), ("ppc64le", "almalinux10")])
+@pytest.mark.parametrize(
+    ("target", "name"), [("aarch64", "centos7"), ("ppc64le", "almalinux10"), ("ppc64le", "debian")]
+)
 def test_the_tree_of_a_sysroot(world: World, target: str, name: str) -> None:
     root = Path(world.kit(target, name)["sysroot"]["path"])
     links = [path for path in root.rglob("*") if path.is_symlink()]
@@ -183,7 +185,8 @@ def test_the_tree_of_a_sysroot(world: World, target: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "name", "minor"), [("aarch64", "centos7", 17), ("ppc64le", "almalinux10", 41)]
+    ("target", "name", "minor"),
+    [("aarch64", "centos7", 17), ("ppc64le", "almalinux10", 41), ("ppc64le", "debian", 41)],
 )
 def test_programs_are_linked_against_it_and_run_on_it(
     world: World, tmp_path: Path, target: str, name: str, minor: int
