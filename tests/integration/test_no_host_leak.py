@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 TOOLS = re.compile(r"/(cc1|cc1plus|collect2|[^/]*-?(gcc|g\+\+|cpp|as|ld|ld\.bfd))$")
 """Programs that read headers and libraries; the shell wrappers around them are not among them."""
+
+_UNFINISHED = " <unfinished ...>"
 
 PROJECTS = Path(__file__).parent.parent / "projects"
 
@@ -21,9 +24,7 @@ def _opened_by_tools(log: str) -> tuple[set[str], set[str]]:
     """The programs among `TOOLS` that ran, and the files that they opened."""
     running: dict[str, str] = {}
     ran, opened = set(), set()
-    for line in log.splitlines():
-        pid, _, call = line.partition(" ")
-        call = call.lstrip()
+    for pid, call in _calls(log):
         if started := re.match(r'execve\("([^"]+)".* = 0$', call):
             running[pid] = started[1]
             if TOOLS.search(started[1]) and not _is_script(started[1]):
@@ -33,6 +34,20 @@ def _opened_by_tools(log: str) -> tuple[set[str], set[str]]:
         ) in ran:
             opened.add(file[1])
     return ran, opened
+
+
+def _calls(log: str) -> Iterator[tuple[str, str]]:
+    """Process and text of each call; where another process came in between, strace writes it in two parts."""
+    begun: dict[str, str] = {}
+    for line in log.splitlines():
+        pid, _, call = line.partition(" ")
+        call = call.lstrip()
+        if call.endswith(_UNFINISHED):
+            begun[pid] = call.removesuffix(_UNFINISHED)
+        elif resumed := re.match(r"<\.\.\. \w+ resumed>", call):
+            yield pid, begun.pop(pid, "") + call[resumed.end() :]
+        else:
+            yield pid, call
 
 
 def _is_script(program: str) -> bool:
