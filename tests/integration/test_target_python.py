@@ -72,6 +72,20 @@ def test_standard_library_is_complete(env: TargetEnv) -> None:
     assert run(env, "python", "-c", code).stdout == "Europe/Berlin 443\nimage/svg+xml\n"
 
 
+def test_the_c_library_converts_characters(env: TargetEnv) -> None:
+    letter = "\u3042"
+    code = (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.iconv_open.restype = libc.iconv.restype = ctypes.c_size_t\n"
+        "handle = ctypes.c_void_p(libc.iconv_open(b'UTF-8', b'SHIFT_JIS'))\n"
+        "source, result = ctypes.c_char_p('\\u3042'.encode('shift_jis')), ctypes.create_string_buffer(8)\n"
+        "left, target, room = ctypes.c_size_t(2), ctypes.cast(result, ctypes.c_char_p), ctypes.c_size_t(8)\n"
+        "print(libc.iconv(handle, *map(ctypes.byref, (source, left, target, room))), ascii(result.value))\n"
+    )
+    assert run(env, "python", "-c", code).stdout == f"0 {letter.encode()!r}\n"
+
+
 def test_children_go_through_the_emulator(env: TargetEnv, tmp_path: Path) -> None:
     script = tmp_path / "children.py"
     script.write_text(

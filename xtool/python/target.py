@@ -42,7 +42,7 @@ DESKTOP_SONAMES = frozenset(
 )
 """What manylinux policies allow outside a wheel (auditwheel's policy file) and few wheels need."""
 
-_REVISION = 2
+_REVISION = 3
 
 _SHARDS = 4
 """Processes that compile the standard library, each a fixed part of it: marshal writes a reference flag for
@@ -300,9 +300,12 @@ def _filter(version: str, target: Target) -> Callable[[str], bool]:
                 or rest in ("EXTERNALLY-MANAGED", "sitecustomize.py")
             )
         if name.startswith(libraries):
-            base = posixpath.basename(name)
+            folder, base = posixpath.split(name)
+            # iconv(3) knows hardly more than UTF-8 without these; they are a quarter of the root's size.
+            if "gconv" in folder:
+                return True
             # libpython's development link has no library behind it: the interpreter holds it.
-            return ".so" in base and "/gconv/" not in name and not base.startswith("libpython")
+            return ".so" in base and not base.startswith("libpython")
         if name.startswith("usr/share/zoneinfo/"):
             return not name.endswith("/localtime")
         if name.startswith("etc/"):
