@@ -23,7 +23,8 @@ fibonacci (int n)
 static PyObject *
 parallel (PyObject *self, PyObject *number)
 {
-  long n = PyLong_AsLong (number), total = 0, tasks = 0, locked = 0;
+  long n = PyLong_AsLong (number), tasks = 0, locked = 0;
+  long long total = 0;
   int taking_part = 0;
   omp_lock_t lock;
   (void) self;
@@ -44,7 +45,7 @@ parallel (PyObject *self, PyObject *number)
     omp_unset_lock (&lock);
   }
   omp_destroy_lock (&lock);
-  return Py_BuildValue ("llliO", total, tasks, locked, taking_part,
+  return Py_BuildValue ("LlliO", total, tasks, locked, taking_part,
                         omp_get_wtime () >= started && omp_get_num_procs () > 0 ? Py_True : Py_False);
 }
 
