@@ -24,12 +24,12 @@ from xtool.catalog import Catalog
 from xtool.config import Settings
 from xtool.context import Context
 from xtool.crossenv import env_for_user
+from xtool.elf import read_elf
 from xtool.errors import CommandFailed, UsageError, WheelRejected, XtoolError
 from xtool.kit import Kit
 from xtool.log import SilentLog
 from xtool.setup import Request, ensure_kit
 from xtool.store import Store
-from xtool.wheel.elf import read_elf
 
 PROJECTS = Path(__file__).parent.parent / "projects"
 TRIPLET = "powerpc64le-linux-gnu"

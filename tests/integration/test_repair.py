@@ -15,9 +15,9 @@ from support.elfforge import SUFFIX, wheel
 
 from xtool.catalog import Catalog
 from xtool.context import Context
+from xtool.elf import read_elf
 from xtool.errors import WheelRejected
 from xtool.targets import Glibc
-from xtool.wheel.elf import read_elf
 from xtool.wheel.judge import judge
 from xtool.wheel.repair import repair
 from xtool.wheel.wheelfile import open_wheel

@@ -21,9 +21,9 @@ from support import oldglibc
 from support.commandline import xtool
 
 from xtool.catalog import Catalog
+from xtool.elf import ElfFacts, read_elf
 from xtool.targets import Target
 from xtool.toolchain.gcc import RUNTIMES
-from xtool.wheel.elf import ElfFacts, read_elf
 
 PROJECT = Path(__file__).parent.parent / "projects" / "runtimes"
 COMPAT = "libxtool-floor.so.1"

@@ -12,7 +12,7 @@ from typing import Any
 
 from support.commandline import xtool
 
-from xtool.wheel.elf import read_elf
+from xtool.elf import read_elf
 
 PROJECT = Path(__file__).parent.parent / "projects" / "uses-libraries"
 PACKAGES = ("--sysroot-package", "libffi-dev", "--sysroot-package", "zlib1g-dev")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from support.commandline import xtool
 
-from xtool.wheel.elf import read_elf
+from xtool.elf import read_elf
 from xtool.wheel.policy import policies
 from xtool.wheel.report import inspect
 

@@ -36,8 +36,8 @@ def _libraries() -> list[bytes]:
 
 def run_lower(data: bytes, folder: Path) -> None:
     """What was lowered can be read, and is not lowered again."""
+    from xtool.elf import read_elf
     from xtool.toolchain.lower import lower
-    from xtool.wheel.elf import read_elf
 
     path = folder / "libx.so"
     path.write_bytes(data)

@@ -47,7 +47,7 @@ def _real_libraries() -> list[bytes]:
 
 
 def run_elf(data: bytes, folder: Path) -> None:
-    from xtool.wheel.elf import read_elf, read_header
+    from xtool.elf import read_elf, read_header
 
     path = folder / "x.so"
     path.write_bytes(data)

@@ -15,8 +15,8 @@ from support import elfforge
 from support.elfforge import Want, elf, extension
 from zstandard import backend_c
 
+from xtool.elf import Import, read_elf, read_header
 from xtool.errors import ArchiveError, UsageError
-from xtool.wheel.elf import Import, read_elf, read_header
 
 
 @pytest.mark.parametrize(
@@ -193,9 +193,7 @@ def test_version_entries_that_overlap_end_in_an_error() -> None:
 
 
 def test_the_reader_loads_pyelftools_only_when_it_reads() -> None:
-    code = (
-        "import sys, xtool.wheel.elf, xtool.wheel.judge, xtool.wheel.report; print('elftools' in sys.modules)"
-    )
+    code = "import sys, xtool.elf, xtool.wheel.judge, xtool.wheel.report; print('elftools' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.elfforge import EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_S390, Want, elf
 
+from xtool.elf import ElfFacts, read_elf
 from xtool.errors import ArchiveError
 from xtool.toolchain.lower import Lowered, lower
-from xtool.wheel.elf import ElfFacts, read_elf
 
 EXPORTS = {
     "ld64.so.2": ["__tls_get_addr@GLIBC_2.17"],

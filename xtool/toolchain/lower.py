@@ -25,10 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xtool.elf import read_elf
+from xtool.elfreader import DynamicSymbol, Reader
 from xtool.errors import ArchiveError
 from xtool.toolchain.floor import version_number
-from xtool.wheel.elf import read_elf
-from xtool.wheel.elfreader import DynamicSymbol, Reader
 
 Exports = Mapping[str, Collection[str]]
 """By soname, `symbol@version` of all that a library of the floor exports; a sysroot's `exports.json`."""

@@ -75,7 +75,7 @@ def compat_names(library: Path) -> frozenset[str]:
         ArchiveError: it is malformed.
         UsageError: there is none.
     """
-    from xtool.wheel.elf import read_elf
+    from xtool.elf import read_elf
 
     return read_elf(library).export_names
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from xtool.elf import ElfFacts, ElfHeader
 from xtool.wheel.contents import Contents, installed
-from xtool.wheel.elf import ElfFacts, ElfHeader
 from xtool.wheel.findings import Finding, error, warning
 from xtool.wheel.machines import Machine, mismatch, of_header
 from xtool.wheel.wheelfile import WheelName

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from xtool.elf import ElfFacts
 from xtool.errors import UsageError
 from xtool.wheel.contents import installed
-from xtool.wheel.elf import ElfFacts
 from xtool.wheel.explain import plain_library
 from xtool.wheel.report import Report, WheelFacts, _listed, relro
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from xtool.elf import ElfFacts, ElfHeader, is_elf, read_elf, read_header
 from xtool.errors import ArchiveError, UsageError
-from xtool.wheel.elf import ElfFacts, ElfHeader, is_elf, read_elf, read_header
 from xtool.wheel.machines import Machine, fits
 from xtool.wheel.wheelfile import Wheel
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from xtool.elf import ElfFacts
 from xtool.errors import UsageError
 from xtool.targets import Glibc, format_glibc
 from xtool.wheel.checks import is_libpython
-from xtool.wheel.elf import ElfFacts
 from xtool.wheel.policy import LOADER, Policies, Policy, Violation, glibc_of
 
 _HASHED = re.compile(r"-[0-9a-f]{8}(?=\.so)")

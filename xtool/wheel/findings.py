@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from xtool.elf import ElfFacts
 from xtool.errors import WheelRejected
 from xtool.targets import Glibc, format_glibc
-from xtool.wheel.elf import ElfFacts
 
 ERROR, WARNING = "error", "warning"
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from xtool.elf import ElfHeader
 from xtool.targets import Glibc, Target, format_glibc
 from xtool.wheel.checks import Expected, check_file, check_header, is_libpython
 from xtool.wheel.contents import Contents, find_library, scan
-from xtool.wheel.elf import ElfHeader
 from xtool.wheel.findings import Finding, Reason, Verdict, error, ordered, warning
 from xtool.wheel.machines import Machine, of_tag, of_target
 from xtool.wheel.policy import Policies, policies

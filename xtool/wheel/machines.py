@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xtool.elf import ElfHeader
 from xtool.targets import ElfIdentity, Target
-from xtool.wheel.elf import ElfHeader
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from xtool.elf import ElfFacts
 from xtool.errors import UsageError
 from xtool.targets import Glibc, format_glibc
-from xtool.wheel.elf import ElfFacts
 
 _GLIBC_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?")
 _TAG = re.compile(r"manylinux_(\d+)_(\d+)_")

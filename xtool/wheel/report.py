@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from xtool.elf import ElfFacts, is_elf, read_elf
 from xtool.errors import UsageError
 from xtool.targets import format_glibc
 from xtool.wheel.checks import Expected, check_file
 from xtool.wheel.contents import Contents, installed, scan
-from xtool.wheel.elf import ElfFacts, is_elf, read_elf
 from xtool.wheel.explain import (
     Claim,
     Files,

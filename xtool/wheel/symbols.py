@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from xtool.elf import ElfFacts, Import
 from xtool.errors import UsageError
 from xtool.targets import Glibc, format_glibc
 from xtool.wheel.contents import Contents
-from xtool.wheel.elf import ElfFacts, Import
 from xtool.wheel.findings import Finding, error, warning
 from xtool.wheel.policy import LOADER, Policies, Policy, Violation, glibc_of
 

@@ -170,7 +170,7 @@ def read_header(data: bytes, *, name: str = "ELF file") -> ElfHeader:
     if not is_elf(data):
         raise ArchiveError(f"{name} is not an ELF file")
     try:
-        from xtool.wheel.elfreader import Reader
+        from xtool.elfreader import Reader
 
         return Reader(data).header()
     except Exception as error:
@@ -203,7 +203,7 @@ def _guarded(data: bytes | mmap.mmap, name: str) -> ElfFacts:
     if not is_elf(data[:4]):
         raise ArchiveError(f"{name} is not an ELF file")
     try:
-        from xtool.wheel.elfreader import Malformed, Reader
+        from xtool.elfreader import Malformed, Reader
 
         return Reader(data).facts()
     except Malformed as error:

@@ -1,4 +1,4 @@
-"""The reader behind `xtool.wheel.elf`.
+"""The reader behind `xtool.elf`.
 
 Headers are read with pyelftools; symbols and versions come from the dynamic segment alone, as the loader
 reads them, so that stripped files tell as much as others. Every count and offset of the file is checked
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any, cast
 
-from xtool.wheel.elf import ElfFacts, ElfHeader, Export, Extent, Hardening, Import
+from xtool.elf import ElfFacts, ElfHeader, Export, Extent, Hardening, Import
 
 _MAX_HEADERS = 10_000
 """Most program or section headers of one file: the largest libraries in wheels have some dozens."""
