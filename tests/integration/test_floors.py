@@ -36,7 +36,7 @@ def _rows(cache: Path, *words: str) -> list[list[str]]:
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr.endswith("4 wheels, 0 in disagreement\n")
-    return [[cell.strip() for cell in line.split("|")[1:-2]] for line in done.stdout.splitlines()[2:]]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
 
 
 @pytest.mark.parametrize(
