@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 from xtool.errors import UsageError
 
-Kind = Literal["text", "flag", "count", "seconds", "path", "choice", "names", "words", "texts", "table"]
+Kind = Literal[
+    "text", "flag", "count", "seconds", "path", "choice", "names", "order", "words", "texts", "table"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class Key:
 
     Args:
         name: the option's long name without dashes (`cache-dir`).
-        kind: what its value is. `names` is a list separated by blanks or commas, `words` one separated by
-            blanks (quotes keep blanks), `texts` a list of any text (a variable holds one), `table` a list of
+        kind: what its value is. `names` is a list separated by blanks or commas, `order` such a list in one
+            text with commas, `words` one separated by blanks (quotes keep blanks), `texts` a list of any text (a variable holds one), `table` a list of
             `KEY=VALUE` (in a file: a table).
         choices: for `choice`, the values there are.
     """
@@ -110,7 +112,7 @@ KEYS = {
         Key("target", "names"),
         Key("python", "names"),
         Key("glibc", "text"),
-        Key("sysroot", "text"),
+        Key("sysroot", "order"),
         Key("python-source", "choice", ("auto", "portable", "debian")),
         Key("fortran", "flag"),
         Key("sysroot-package", "words"),
@@ -259,6 +261,7 @@ _WANTED = {
     "seconds": "a number of seconds above 0",
     "path": "a path",
     "names": "a name or a list of names",
+    "order": "a name or a list of names",
     "words": "a list of words",
     "texts": "text or a list of texts",
     "table": "KEY=VALUE",
@@ -310,6 +313,10 @@ def _names(value: Any, base: Path) -> tuple[str, ...] | None:
     return None if items is None else tuple(name for item in items for name in item.replace(",", " ").split())
 
 
+def _order(value: Any, base: Path) -> str | None:
+    return ",".join(_names(value, base) or ()) or None
+
+
 def _words(value: Any, base: Path) -> tuple[str, ...] | None:
     del base
     if isinstance(value, str):
@@ -349,6 +356,7 @@ _CONVERTERS: dict[str, Any] = {
     "seconds": _seconds,
     "path": _path,
     "names": _names,
+    "order": _order,
     "words": _words,
     "texts": _texts,
     "table": _table,

@@ -127,6 +127,7 @@ def test_paths_in_options_start_at_the_working_folder(
         ("XTOOL_COLOR", "blue", "one of auto, always, never"),
         ("XTOOL_CONFIG_SETTING", "novalue", "KEY=VALUE"),
         ("XTOOL_TEST_REQUIRES", "'unbalanced", "a list of words"),
+        ("XTOOL_SYSROOT", " , ", "a name or a list of names"),
     ],
 )
 def test_a_wrong_value_is_named(
@@ -182,3 +183,16 @@ def test_no_home_is_an_error_that_names_the_variable(monkeypatch: pytest.MonkeyP
 def test_names_are_separated_by_commas_wherever_they_stand(user_file: Path, project: Path) -> None:
     assert load(project, {"python": ("3.11,3.13", "3.14")}).value("python") == ("3.11", "3.13", "3.14")
     assert load(project, XTOOL_PYTHON="3.11, 3.13").value("python") == ("3.11", "3.13")
+
+
+@pytest.mark.parametrize("text", ['["centos7", "derived"]', '"centos7, derived"', '"centos7,derived"'])
+def test_sysroots_keep_their_order(user_file: Path, project: Path, text: str) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.xtool]\nsysroot = {text}\n")
+    assert load(project).value("sysroot") == "centos7,derived"
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '["centos7", 3]', '""'])
+def test_no_sysroot_at_all_is_an_error(user_file: Path, project: Path, text: str) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.xtool]\nsysroot = {text}\n")
+    with pytest.raises(UsageError, match="it must be a name or a list of names"):
+        load(project)
