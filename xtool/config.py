@@ -69,8 +69,8 @@ class Key:
     Args:
         name: the option's long name without dashes (`cache-dir`).
         kind: what its value is. `names` is a list separated by blanks or commas, `order` such a list in one
-            text with commas, `words` one separated by blanks (quotes keep blanks), `texts` a list of any text (a variable holds one), `table` a list of
-            `KEY=VALUE` (in a file: a table).
+            text with commas, `words` one separated by blanks (quotes keep blanks), `texts` a list of any text
+            (a variable holds one), `table` a list of `KEY=VALUE` (in a file: a table).
         choices: for `choice`, the values there are.
     """
 

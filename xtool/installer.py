@@ -232,7 +232,8 @@ class _Run:
 
         # The largest first: it is the last to be unpacked otherwise, with nothing left to do beside it.
         artifacts = sorted(wanted.values(), key=lambda artifact: -artifact.size)
-        total = sum(artifact.size for artifact in artifacts)
+        # A size that no lock knows leaves the whole unknown.
+        total = sum(artifact.size for artifact in artifacts) if all(a.size for a in artifacts) else 0
         offline = self._ctx.settings.offline
         missing = [a for a in artifacts if not cached(self._store.downloads, a).is_file()]
         doing = "Downloading" if missing and not offline else "Checking"

@@ -20,6 +20,14 @@ def format_bytes(count: float) -> str:
     raise AssertionError("the last unit takes everything")
 
 
+def format_sizes(sizes: Sequence[int]) -> str:
+    """Write how much files come to, where a 0 stands for a size that is not known: `2.8 MB and 7 of unknown size`."""
+    unknown = sum(not size for size in sizes)
+    if sizes and unknown == len(sizes):
+        return "size unknown"
+    return format_bytes(sum(sizes)) + (f" and {unknown} of unknown size" if unknown else "")
+
+
 def format_seconds(seconds: float) -> str:
     """Write a time: `0.3 s`, `42 s`, `3 min 5 s`."""
     if seconds < 9.95:

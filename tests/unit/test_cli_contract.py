@@ -412,6 +412,14 @@ def test_show_says_what_a_set_up_would_download(inside) -> None:
     assert "`xtool setup ppc64le` would make" in text
 
 
+def test_show_says_how_many_sizes_no_lock_knows(inside) -> None:
+    words = ("show", "ppc64le", "--sysroot", "centos7")
+    setup = inside(*words, "--output", "json").document["data"]["setup"]
+    assert setup["download_files_of_unknown_size"] == 7
+    assert f"{setup['download_files']} files (" in inside(*words).stdout
+    assert "and 7 of unknown size)" in inside(*words).stdout
+
+
 def test_every_verb_is_pinned() -> None:
     pinned = {words.split()[0] for words in EMPTY_CACHE} | {"setup", "build", "run", "env", "inspect"}
     assert pinned == set(VERBS)

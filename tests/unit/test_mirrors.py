@@ -153,6 +153,13 @@ def test_a_mirror_that_is_no_url_is_a_usage_error(
         mirrors(make_context(debian_mirror=url), archive, None)
 
 
+def test_the_example_of_a_mirror_is_one_of_that_archive(make_context: Callable[..., Context]) -> None:
+    centos = Archive("centos", "rpm", "", {}, ("https://vault.example.org/",))
+    with pytest.raises(UsageError) as caught:
+        mirrors(make_context(rpm_mirrors={"centos": "vault"}), centos, None)
+    assert caught.value.hint == "set XTOOL_CENTOS_MIRROR to a URL like `https://mirror.example.org/centos/`"
+
+
 def test_urls_are_shown_without_secrets() -> None:
     assert redact("https://me:pw@h.example:8443/a?token=x#f") == "https://***@h.example:8443/a?..."
     assert redact("http://h.example/a") == "http://h.example/a"

@@ -14,7 +14,7 @@ import pytest
 from xtool import output
 from xtool.errors import IntegrityError, UsageError
 from xtool.output import Console, document, make_console
-from xtool.text import format_bytes, format_seconds, plain, table
+from xtool.text import format_bytes, format_seconds, format_sizes, plain, table
 
 
 class Terminal(io.StringIO):
@@ -297,3 +297,16 @@ def test_table_aligns_and_leaves_no_trailing_blanks() -> None:
 
 def test_plain_keeps_words_of_every_language() -> None:
     assert plain("naïve 目标\ttab") == "naïve 目标\ttab"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ([], "0 B"),
+        ([1500, 500], "2.0 kB"),
+        ([1500, 0, 0], "1.5 kB and 2 of unknown size"),
+        ([0, 0], "size unknown"),
+    ],
+)
+def test_sizes_that_nobody_knows_are_not_nothing(sizes: list[int], text: str) -> None:
+    assert format_sizes(sizes) == text

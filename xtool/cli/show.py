@@ -16,7 +16,7 @@ def _show(session: Session, target: str) -> Result:
     from xtool.setup import plan
     from xtool.store import Store
     from xtool.targets import format_glibc
-    from xtool.text import format_bytes, table
+    from xtool.text import format_sizes, table
     from xtool.toolchain.packages import planned_packages
 
     request = session.request(target)
@@ -62,6 +62,7 @@ def _show(session: Session, target: str) -> Result:
             ],
             "download_files": len(files),
             "download_bytes": size,
+            "download_files_of_unknown_size": sum(not artifact.size for artifact in files),
         },
     }
     elf = facts.pop("elf")
@@ -79,11 +80,16 @@ def _show(session: Session, target: str) -> Result:
         "installed:\n" + "\n".join(f"  {title}" for title in titles or ["nothing"]),
     ]
     if absent:
+        sizes = format_sizes([artifact.size for artifact in files])
         parts.append(
-            f"`xtool setup {request.target.name}` would make {len(absent)} components and download "
-            f"{len(files)} files, {format_bytes(size)}"
+            f"`xtool setup {request.target.name}` would make {_count(len(absent), 'component')} and download "
+            + (f"{_count(len(files), 'file')} ({sizes})" if files else "nothing")
         )
     return Result(data, text="\n\n".join(parts))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _cell(value: object) -> str:

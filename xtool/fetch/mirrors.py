@@ -192,9 +192,10 @@ def _snapshot(configured: str | None, archive: Archive, evidence: SuiteEvidence)
 def _checked(url: str, variable: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        name = variable.removeprefix("XTOOL_").removesuffix("_MIRROR").lower()
         raise UsageError(
             f"{variable} is not a web address: {redact(url)}",
-            hint=f"set {variable} to a URL like `https://mirror.example.org/debian/`",
+            hint=f"set {variable} to a URL like `https://mirror.example.org/{name}/`",
             code="bad-mirror",
         )
     return url.rstrip("/") + "/"
