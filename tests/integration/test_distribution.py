@@ -276,6 +276,34 @@ def test_a_wheel_is_built_and_tested_on_the_floor_itself(world: World, tmp_path:
     assert (done.returncode, done.stdout) == (0, "(3, 13) glibc 2.17\n"), done.stderr
 
 
+def test_wheels_of_the_derived_floor_run_on_the_real_one(world: World, tmp_path: Path) -> None:
+    kit = world.kit("aarch64", "centos7")
+    root = Path(kit["pythons"][0]["path"]).parents[2]
+    (tmp_path / "python").mkdir()
+    target = Catalog().target("aarch64")
+    environ = floorpython.serve(world.server, root, Path(kit["sysroot"]["path"]), target, tmp_path / "python")
+    project = PROJECTS / "floors"
+    build = (
+        "build",
+        str(project),
+        "--target",
+        "aarch64",
+        "--sysroot",
+        "derived",
+        "--glibc",
+        "2.17",
+        "--no-test",
+    )
+    build += ("--fortran", "--python-source", "debian", "--outdir", str(tmp_path / "dist"))
+    run = ("run", "--target", "aarch64", "--sysroot", "centos7", "--with")
+    for kind in ("c", "cpp", "fortran", "openmp"):
+        (wheel,) = world.json(0, *build, XT_FLOORS=kind)["data"]["wheels"]
+        words = (*run, wheel["path"], "--", "python", str(project / "check.py"), kind, str(tmp_path / kind))
+        done = world.xtool(*words, **environ)
+        assert done.returncode == 0, (kind, done.stderr)
+        assert (tmp_path / kind).read_text() == "2.17\n"
+
+
 @pytest.fixture(scope="module")
 def copied(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with all that aarch64 needs but a CentOS sysroot.

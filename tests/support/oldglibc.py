@@ -84,6 +84,7 @@ def centos7(sysroot: Path, folder: Path, *, payload: str = "w1.gzdio") -> list[P
             (usr / "lib64" / path.name).symlink_to(f"../../lib64/{path.readlink().name}")
         elif path.is_file():
             shutil.copy2(path, usr / "lib64" / path.name)
+    shutil.copytree(sysroot / "usr" / "lib" / "gconv", usr / "lib64" / "gconv")
     (usr / "lib64" / "libdl.so").unlink()
     (usr / "lib64" / "libdl.so").symlink_to("/lib64/libdl.so.2")
     shutil.copytree(sysroot / "usr" / "include", usr / "include", dirs_exist_ok=True)
@@ -105,7 +106,7 @@ def centos7(sysroot: Path, folder: Path, *, payload: str = "w1.gzdio") -> list[P
     devel = [*shared, "*.o", *sorted(path.name for path in (usr / "lib64").glob("*.so"))]
     kernel = [f"/usr/include/{name}" for name in _KERNEL if (usr / "include" / name).exists()]
     parts = {
-        "glibc": ["/lib64/*", "/lib/*", "%config /etc/nsswitch.conf"],
+        "glibc": ["/lib64/*", "/lib/*", "/usr/lib64/gconv", "%config /etc/nsswitch.conf"],
         "glibc-common": ["/usr/share/locale", "/usr/lib/locale", "/usr/bin/locale"],
         "glibc-devel": [f"/usr/lib64/{name}" for name in devel],
         "glibc-static": [f"/usr/lib64/{name}" for name in static],

@@ -75,6 +75,10 @@ def lay(assembly: Assembly, ground: Ground, target: Target) -> None:
         if (libraries / name).is_symlink():
             (libraries / name).unlink()
         shutil.copy(sysroot / "usr" / "lib" / name, libraries / name, follow_symlinks=False)
+    # Conversions for iconv(3) belong to the C library that loads them.
+    shutil.rmtree(libraries / "gconv", ignore_errors=True)
+    if (sysroot / "usr" / "lib" / "gconv").is_dir():
+        shutil.copytree(sysroot / "usr" / "lib" / "gconv", libraries / "gconv", symlinks=True)
     etc = root / "etc" / "nsswitch.conf"
     if not etc.exists():
         etc.parent.mkdir(exist_ok=True)
