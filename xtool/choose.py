@@ -160,7 +160,7 @@ def available(catalog: Catalog, target: Target, lock: Lock) -> dict[str, tuple[G
 
     newest = newest_floor(lock)
     found = {DERIVED: (lowest_floor(target), newest), DEBIAN: (newest, newest)}
-    for name in sorted(catalog.sysroots.distributions):
+    for name in catalog.sysroots.distributions:
         distribution = _distribution(catalog, name, target)
         if distribution is not None and catalog.sysroot_lock_path(distribution).is_file():
             found[name] = (distribution.glibc, distribution.glibc)

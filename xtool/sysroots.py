@@ -146,7 +146,7 @@ class Sysroots:
     @property
     def names(self) -> tuple[str, ...]:
         """Everything that `--sysroot` accepts."""
-        return (AUTO, DERIVED, DEBIAN, *sorted(self.distributions))
+        return (AUTO, DERIVED, DEBIAN, *self.distributions)
 
     def rule(self, target: str, floor: Glibc) -> Order | None:
         """The order that is declared for a target and a floor."""

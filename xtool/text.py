@@ -21,7 +21,7 @@ def format_bytes(count: float) -> str:
 
 
 def format_sizes(sizes: Sequence[int]) -> str:
-    """Write how much files come to, where a 0 stands for a size that is not known: `2.8 MB and 7 of unknown size`."""
+    """Write what files come to; a size of 0 is one that is not known: `2.8 MB and 7 of unknown size`."""
     unknown = sum(not size for size in sizes)
     if sizes and unknown == len(sizes):
         return "size unknown"

@@ -420,6 +420,37 @@ def test_show_says_how_many_sizes_no_lock_knows(inside) -> None:
     assert "and 7 of unknown size)" in inside(*words).stdout
 
 
+def test_sysroots_stand_in_the_declared_order_with_their_floors(inside) -> None:
+    kinds = (
+        "derived, debian 2.41, centos7 2.17, almalinux8 2.28, almalinux9 2.34, almalinux10 2.39, rocky10 2.39"
+    )
+    for words in (("list", "--available"), ("show", "ppc64le")):
+        lines = inside(*words).stdout.splitlines()
+        (line,) = (line for line in lines if line.startswith(("ppc64le ", "sysroots ")))
+        assert line.endswith(f"  {kinds}")
+
+
+@pytest.mark.parametrize("name", ["libffi-dev zlib1g-dev", "libffi-dev:arm64", "libffi-dev=3.4", "a;b", "-x"])
+def test_a_package_is_named_without_version_and_architecture(inside, name: str) -> None:
+    done = inside("setup", "ppc64le", f"--sysroot-package={name}")
+    assert done.code == 2
+    assert f"`{name}` is no name of a package" in done.stderr
+    assert "can be repeated" in done.stderr
+
+
+def test_a_package_that_is_left_out_is_named(inside) -> None:
+    done = inside("show", "ppc64le", "--sysroot-package", "python3-numpy")
+    assert done.code == 0
+    assert "python3-numpy: left out" in done.stderr
+
+
+def test_keys_of_a_vault_do_not_change_what_comes_with_xtool(inside, tmp_path: Path) -> None:
+    done = inside("lock", "--update", "--sysroot", "centos7", "ppc64le", "--key", str(tmp_path / "key.asc"))
+    assert done.code == 2
+    assert "does not take the place of the one that comes with xtool" in done.stderr
+    assert "XTOOL_TOOLCHAINS_DIR" in done.stderr
+
+
 def test_every_verb_is_pinned() -> None:
     pinned = {words.split()[0] for words in EMPTY_CACHE} | {"setup", "build", "run", "env", "inspect"}
     assert pinned == set(VERBS)

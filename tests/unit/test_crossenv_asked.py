@@ -210,3 +210,20 @@ def test_a_package_that_is_there_is_not_advised(kit: Kit) -> None:
     hint = hints.find("x.c:1:10: fatal error: ffi.h: No such file or directory", kit, BuildTrace())
     assert hint is not None
     assert "the C library and libffi-dev" in hint
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "error: command 'gfortran' failed: No such file or directory",
+        "error: command 'powerpc64le-linux-gnu-gfortran' failed: No such file or directory",
+        "sh: 1: gfortran: not found",
+        "No CMAKE_Fortran_COMPILER could be found.",
+        "ERROR: Unknown compiler(s): [['gfortran']]",
+        "/usr/bin/ld: cannot find -lgfortran: No such file or directory",
+    ],
+)
+def test_a_build_without_fortran_is_told_the_option(kit: Kit, output: str) -> None:
+    assert "`--fortran`" in (hints.find(output, kit, BuildTrace()) or "")
+    able = replace(kit, toolchain=replace(kit.toolchain, languages=("c", "c++", "fortran")))
+    assert "`--fortran`" not in (hints.find(output, able, BuildTrace()) or "")

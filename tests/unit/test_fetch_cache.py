@@ -203,6 +203,16 @@ def test_a_cache_that_cannot_be_made_names_the_variable(
     assert "XTOOL_CACHE_DIR" in (caught.value.hint or "")
 
 
+def test_a_wrong_rpm_may_come_of_a_vault_of_the_users_own(
+    make: Callable[..., Context], server: FakeServer
+) -> None:
+    item = replace(offer(server, "x", DATA, Reply(STALE)), archive="centos")
+    with pytest.raises(IntegrityError, match="checksum mismatch") as caught:
+        get(make(server, rpm_mirrors={"centos": server.base}), item)
+    assert "XTOOL_CENTOS_MIRROR" in (caught.value.hint or "")
+    assert "`xtool lock --update --sysroot NAME --key FILE`" in (caught.value.hint or "")
+
+
 def test_the_first_failure_ends_the_others(make: Callable[..., Context], server: FakeServer) -> None:
     slow = [
         offer(server, f"s{n}", noise(90_000, seed=n), Reply(noise(90_000, seed=n), stall_at=10))

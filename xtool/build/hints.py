@@ -89,6 +89,11 @@ def _missing_library(match: re.Match[str], kit: Kit) -> str:
     )
 
 
+def _missing_fortran(match: re.Match[str], kit: Kit) -> str | None:
+    del match
+    return None if "fortran" in kit.toolchain.languages else "`--fortran` sets the Fortran compiler up too"
+
+
 def _missing_module(match: re.Match[str], kit: Kit) -> str | None:
     return _package(f"the pkg-config file `{match[1]}.pc`", _rules().library_of_module(match[1]), kit) or (
         f"there is no `{match[1]}.pc` in the {kit.target.name} sysroot, which has {_content(kit)}: name the "
@@ -190,7 +195,10 @@ _HINTS: tuple[tuple[str, Callable[[re.Match[str], Kit], str | None]], ...] = (
     (r"fatal error: (?:Python|pyconfig)\.h: No such file", _python_h),
     (r"fatal error: ([^:\s]+): No such file or directory", _missing_header),
     (r"xtool: error: (\S+) was asked, but \S+ is not in the sysroot", _asked_tool),
+    (r"cannot find -l(?:gfortran|quadmath)\b", _missing_fortran),
     (r"cannot find -l:?([^\s:]+)", _missing_library),
+    (r"'\S*gfortran' failed: No such file|gfortran: (?:command )?not found", _missing_fortran),
+    (r"No CMAKE_Fortran_COMPILER could be found|Unknown compiler\(s\): \[\['?\S*gfortran", _missing_fortran),
     (r"Package '?([\w.+-]+)'?(?:, required by '[^']+',)? (?:was )?not found", _missing_module),
     (r"No package '([\w.+-]+)' found", _missing_module),
     (r"Dependency \"?([\w.+-]+)\"? not found", _missing_module),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xtool.cli.base import Result, Session, verb
+
+if TYPE_CHECKING:
+    from xtool.targets import Glibc
 
 
 def _list(session: Session, available: bool) -> Result:
@@ -79,11 +83,18 @@ def _available(session: Session) -> Result:
                 declared["gcc"].version,
                 versions,
                 f"{lowest} to {highest}",
-                ", ".join(offer.sysroots),
+                ", ".join(describe_sysroots(offer.sysroots)),
             ]
         )
     header = ["TARGET", "TRIPLET", "GCC", "PYTHON", "GLIBC", "SYSROOTS"]
     return Result({"targets": targets}, text=table(rows, header))
+
+
+def describe_sysroots(sysroots: Mapping[str, tuple[Glibc, Glibc]]) -> list[str]:
+    """Names of sysroots; of one that has a single floor, that floor with it: `centos7 2.17`."""
+    from xtool.targets import format_glibc
+
+    return [name if low != high else f"{name} {format_glibc(low)}" for name, (low, high) in sysroots.items()]
 
 
 command = verb(

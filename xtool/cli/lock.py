@@ -26,7 +26,7 @@ def _lock(
     update: bool,
     check: bool,
 ) -> Result:
-    from xtool.catalog import Catalog
+    from xtool.catalog import Catalog, default_root
     from xtool.errors import ProblemsFound, UsageError
     from xtool.targets import current_host
 
@@ -34,6 +34,13 @@ def _lock(
         raise UsageError(
             "`--key` names who may sign when a sysroot's lock is made anew",
             hint="add `--sysroot NAME` and `--update` or `--check`",
+        )
+    if keys and update and session.ctx.settings.toolchains_dir is None:
+        # What comes with xtool is everybody's; and set-ups take its locks for checked by the pinned keys.
+        raise UsageError(
+            "a lock that keys of your own sign does not take the place of the one that comes with xtool",
+            hint=f"copy {default_root()} and point XTOOL_TOOLCHAINS_DIR to the copy",
+            code="no-toolchains-dir",
         )
     catalog = Catalog(session.ctx.settings.toolchains_dir)
     names = unique(targets) or unique(session.value("target", ()))
@@ -209,11 +216,14 @@ command = verb(
         "Show which files TARGETs or their sysroots are made of, or make that list anew from the archives' "
         "signed indexes.\n\n"
         "A lock is made anew from what `components.toml` or `sysroots.toml` declares; XTOOL_TOOLCHAINS_DIR "
-        "names another folder."
+        "names another folder. With a vault of your own: copy the folder, name the copy with "
+        "XTOOL_TOOLCHAINS_DIR and the vault with XTOOL_CENTOS_MIRROR or its like, and make the lock with "
+        "`--key`; the set-ups need the two variables too."
     ),
     example=(
         "xtool lock ppc64le\nxtool lock ppc64le --check\nxtool lock --update\n"
-        "xtool lock --update --sysroot centos7 ppc64le"
+        "xtool lock --update --sysroot centos7 ppc64le\n"
+        "xtool lock --update --sysroot centos7 ppc64le --key vault.asc"
     ),
     params=[
         click.Argument(["targets"], nargs=-1, metavar="[TARGET]..."),

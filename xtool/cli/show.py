@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from xtool.cli.base import Result, Session, kit_options, verb
+from xtool.cli.list import describe_sysroots
 
 
 def _show(session: Session, target: str) -> Result:
@@ -70,7 +71,7 @@ def _show(session: Session, target: str) -> Result:
     rows.append(["elf", ", ".join(f"{name} {_cell(value)}" for name, value in elf.items())])
     rows.append(["pythons", ", ".join(what.pythons)])
     rows.append(["glibc floors", f"{format_glibc(what.floors[0])} to {format_glibc(what.floors[-1])}"])
-    rows.append(["sysroots", ", ".join(what.sysroots)])
+    rows.append(["sysroots", ", ".join(describe_sysroots(what.sysroots))])
     rows.append(["sysroot taken", f"{planned.sysroot.kind}: {planned.why}"])
     if packages:
         rows.append(["sysroot packages", ", ".join(f"{one['name']} {one['version']}" for one in packages)])

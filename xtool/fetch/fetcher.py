@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xtool.artifacts import Artifact, VerifiedFile
 from xtool.catalog import Catalog, SuiteEvidence
+from xtool.config import RPM_ARCHIVES
 from xtool.context import Context
 from xtool.diskerrors import as_store_error, free_bytes, reported
 from xtool.errors import CatalogError, IntegrityError, NetworkError, OfflineError, StoreError
@@ -33,6 +34,8 @@ _GRACE = 2.0
 
 _NAMED = 3
 """How many vanished files a message names; its facts name them all."""
+
+_OWN_VAULT = "`xtool lock --update --sysroot NAME --key FILE` makes the lock from a vault of your own"
 
 OnReady = Callable[[VerifiedFile], None]
 
@@ -117,8 +120,7 @@ def fetch(
         if not fixed:
             raise
         # A vault does not replace files: nothing newer stands in their place.
-        variable = mirror_variable(fixed[0].archive)
-        hint = f"{variable} names another mirror; a newer xtool may have newer locks"
+        hint = f"{mirror_variable(fixed[0].archive)} names another mirror; {_OWN_VAULT}"
         raise NetworkError(error.message, facts=error.facts, hint=hint, code="gone") from error
 
 
@@ -229,10 +231,13 @@ class _Job:
         lock = folder / f"{artifact.sha256}.lock"
         timeout = self.ctx.settings.lock_timeout
         with locked(lock, log=self.ctx.log, timeout=timeout, what=f"the download of {artifact.filename}"):
-            # Whoever held the lock before may have brought it.
-            file = self._from_cache(artifact) or self._download(artifact, folder)
-            with suppress(OSError):
-                lock.unlink()
+            try:
+                # Whoever held the lock before may have brought it.
+                file = self._from_cache(artifact) or self._download(artifact, folder)
+            finally:
+                if not (folder / artifact.sha256).exists():
+                    with suppress(OSError):
+                        lock.unlink()
         return file
 
     def _from_cache(self, artifact: Artifact) -> VerifiedFile | None:
@@ -379,10 +384,11 @@ def _failure(artifact: Artifact, failed: Sequence[tuple[Mirror, AttemptError]]) 
     variable = mirror_variable(artifact.archive)
     wrong = any(error.trouble is Trouble.WRONG for _, error in failed)
     if wrong:
+        own = f"; {_OWN_VAULT}" if artifact.archive in RPM_ARCHIVES else ""
         return IntegrityError(
             f"checksum mismatch for {artifact.filename}",
             facts=facts,
-            hint=hints[0] if hints else f"the mirror may be stale; name another one with {variable}",
+            hint=hints[0] if hints else f"the mirror may be stale; name another one with {variable}{own}",
             code="checksum",
         )
     gone = [mirror for mirror, error in failed if error.trouble is Trouble.GONE]

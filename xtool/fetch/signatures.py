@@ -178,7 +178,8 @@ def _refusal(
                 f"signed by {signature.issuer or 'an unnamed key'}",
                 f"pinned: {', '.join(one.fingerprint for one in certificates)}",
             ],
-            hint="`xtool lock --update --key FILE` names the keys that sign a repository of your own",
+            hint="`xtool lock --update --sysroot NAME --key FILE` names the keys of a vault of your own; "
+            "for `--sysroot-package`, `sysroots.toml` in the folder of XTOOL_TOOLCHAINS_DIR does",
             code="wrong-key",
         )
     if signature.hash_name.startswith(BROKEN_HASHES):

@@ -46,6 +46,8 @@ _SHARED = re.compile(r"lib[^/]*\.so(\.[0-9A-Za-z.]+)?")
 _ROOTS = ("usr/lib/", "usr/lib64/", "lib/", "lib64/")
 _LINKABLE = (".a", ".o", ".pc", ".h", ".hpp", ".cmake", ".mod")
 _ELF = b"\x7fELF"
+# Neither a version nor an architecture; RPM's capabilities may be named: `pkgconfig(libffi)`, `perl(X::Y)`.
+_NAME = re.compile(r"[A-Za-z0-9_/][^\s=<>|,;:()]*(\(\S*\))*")
 
 
 def add(ctx: Context, catalog: Catalog, request: Request, lock: Lock, sysroot: Candidate) -> Candidate:
@@ -67,10 +69,19 @@ def add(ctx: Context, catalog: Catalog, request: Request, lock: Lock, sysroot: C
 
     if not request.sysroot_packages:
         return sysroot
+    for name in request.sysroot_packages:
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"`{name}` is no name of a package",
+                hint="`--sysroot-package` takes one name without version or architecture; it can be repeated",
+                code="bad-sysroot-package",
+            )
     wanted, seen = _wanted(catalog, request, lock, sysroot)
     given = [name for name in request.sysroot_packages if read_rules(catalog.root).is_given(name)]
     if given:
-        ctx.log.detail(f"{', '.join(given)}: the sysroot or the toolchain gives that already")
+        ctx.log.info(
+            f"{', '.join(given)}: left out; sysroot, toolchain or Python give it, or no build needs it"
+        )
     if not wanted.names:
         return sysroot
     pins = _pin(ctx, catalog, request, wanted, seen, sysroot.recipe)
