@@ -16,7 +16,7 @@ from xtool import choose, replaced
 from xtool.catalog import Catalog, Lock
 from xtool.choose import Candidate, Choice
 from xtool.context import Context
-from xtool.errors import IntegrityError, Interrupted, StoreError, UsageError, XtoolError
+from xtool.errors import IntegrityError, Interrupted, NetworkError, StoreError, UsageError, XtoolError
 from xtool.kit import BuildPython, Kit, Sysroot
 from xtool.recipes import Recipe
 from xtool.targets import Glibc, Host, Target, current_host, format_glibc
@@ -169,6 +169,7 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
 
     asked, renewed = request, False
     unreachable: dict[str, str] = {}
+    first: XtoolError | None = None
     while True:
         planned = plan(ctx, asked, unreachable)
         catalog = Catalog(ctx.settings.toolchains_dir)
@@ -182,12 +183,16 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
                 renewed = True
             elif reason := _next_sysroot(ctx, catalog, planned, error):
                 unreachable[planned.sysroot.kind] = reason
+                first = first or error
             elif _portable_failed(asked, planned, error):
                 ctx.log.warning(
                     f"no portable Python: {error.message}; Debian's is taken",
                     hint="`--python-source` chooses one of them for good",
                 )
                 asked = replace(asked, python_source="debian")
+            elif first is not None and isinstance(error, NetworkError):
+                # Where every sysroot is out of reach, what became of the one that comes first says most.
+                raise first from error
             else:
                 raise
 
@@ -195,7 +200,7 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
 def _next_sysroot(ctx: Context, catalog: Catalog, planned: Plan, error: XtoolError) -> str:
     """Why the next sysroot is to be taken; empty where none is left, or the error came of something else."""
     lost, following = planned.sysroot, planned.choice.after(planned.sysroot.kind)
-    if following is None:
+    if following is None or _needs_its_archive(ctx, planned):
         return ""
     reason = choose.unreachable(ctx, catalog, planned.lock, lost, error)
     if reason is None:
@@ -205,6 +210,23 @@ def _next_sysroot(ctx: Context, catalog: Catalog, planned: Plan, error: XtoolErr
         hint=f"`--sysroot {following.kind}` takes it without asking, `--sysroot {lost.kind}` nothing else",
     )
     return reason.message
+
+
+def _needs_its_archive(ctx: Context, planned: Plan) -> bool:
+    """Whether the archive of the sysroot's packages is needed for other things too: no other sysroot helps."""
+    from xtool.fetch import cached
+    from xtool.store import Store
+
+    store, lost = Store(ctx), planned.sysroot
+    archives = {artifact.archive for artifact in lost.packages}
+    others = {
+        artifact
+        for recipe in planned.recipes
+        if recipe is not lost.recipe and store.find(recipe) is None
+        for artifact in recipe.artifacts
+        if artifact.archive in archives
+    }
+    return any(not cached(store.downloads, artifact).is_file() for artifact in others - set(lost.packages))
 
 
 def ground(sysroot: Candidate, floor: Glibc) -> Ground | None:

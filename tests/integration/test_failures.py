@@ -64,7 +64,7 @@ def packages(shared_cache: Path) -> Packages:
     downloads = shared_cache / "v1" / "downloads"
     files = fetch(ctx, catalog, wanted, evidence=planned.lock.evidence, downloads=downloads)
     content = {file.artifact: file.path.read_bytes() for file in files.values()}
-    return Packages(content, planned.sysroot.artifacts)
+    return Packages(content, planned.sysroot.recipe.artifacts)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,8 @@ class World:
             "XTOOL_DEBIAN_MIRROR": server.base,
             "XTOOL_SNAPSHOT_MIRROR": server.url("/snapshot/"),
             "XTOOL_APT_SOURCES": "0",
+            # The declared order of sysroots has one after the derived: it is out of reach as well.
+            "XTOOL_CENTOS_MIRROR": server.url("/centos/"),
             "XTOOL_PYTHON_SOURCE": "debian",
             "XTOOL_RETRIES": "0",
         }
