@@ -30,7 +30,7 @@ from xtool.toolchain.floor import (
 )
 from xtool.toolchain.gcc import toolchain
 
-REVISION = 3
+REVISION = 4
 KIND = "derived"
 _COMPONENT = "glibc"
 _LOWEST: Glibc = (2, 17)
@@ -54,6 +54,9 @@ _NEVER_LINKED = ("libnsl.so.1", "libcrypt.so.1", "libBrokenLocale.so.1", "libthr
 systems, which have given libnsl and libcrypt up."""
 
 AS_NEEDED = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1")
+_FOLDED = (*AS_NEEDED, "libanl.so.1")
+"""Libraries that glibc 2.34 folded into libc; an architecture that is newer than that never had them."""
+
 _START_FILES = ("crti.o", "crtn.o")
 _NEW_START_FILES = ("crt1.o", "Scrt1.o", "gcrt1.o", "grcrt1.o", "Mcrt1.o")
 _EMPTY_ARCHIVE = b"!<arch>\n"
@@ -277,7 +280,7 @@ def _write_link_names(folder: Path, exports: Mapping[str, tuple[Symbol, ...]], t
     for soname, name in _LINK_NAMES.items():
         if exports.get(soname):
             (folder / f"lib{name}.so").symlink_to(soname)
-        elif soname in exports:
+        elif soname in exports or soname in _FOLDED:
             # Nothing is left in it: `-lpthread` must be accepted and do nothing, as with glibc 2.34 itself.
             (folder / f"lib{name}.a").write_bytes(_EMPTY_ARCHIVE)
 
