@@ -290,3 +290,15 @@ def test_nonsense_is_a_users_mistake(bench: Bench, ctx: Context) -> None:
 )  # fmt: skip
 def test_builds_get_what_they_read(name: str, wanted: bool) -> None:
     assert wanted_member(name) is wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["garbage[", "schema = 1\nmore = 2\n", "schema = 1\n[[sysroot]]\n", "schema = 1\nsysroot = 3\n"]
+)
+def test_a_broken_record_can_be_made_anew(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sysroot.lock"
+    path.write_text(text)
+    with pytest.raises(CatalogError) as caught:
+        read_pins(path, None)  # type: ignore[arg-type]
+    assert str(path) in caught.value.message
+    assert caught.value.hint == "mend it, or remove it to have it made anew"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xtool.artifacts import Artifact
 from xtool.catalog import Catalog, SuiteEvidence
 from xtool.errors import CatalogError, StoreError, UsageError
-from xtool.records import MEND, check_fields, digest_of, load, read_artifact, texts
+from xtool.records import MEND, check_fields, digest_of, load, read_artifact, texts, well_formed
 
 if TYPE_CHECKING:
     from xtool.context import Context
@@ -192,9 +192,15 @@ def _with_other_name(error: UsageError, wanted: Wanted, rules: Rules, names: set
 def _read_all(path: Path) -> list[Pins]:
     if not path.is_file():
         return []
-    document = load(path)
-    check_fields(document, path, required={"schema"}, optional={"sysroot"})
-    return [_read_entry(entry, path) for entry in document.get("sysroot", [])]
+    try:
+        document = load(path)
+        check_fields(document, path, required={"schema"}, optional={"sysroot"})
+        with well_formed(path):
+            return [_read_entry(entry, path) for entry in document.get("sysroot", [])]
+    except CatalogError as error:
+        # It is the project's or the cache's, not one of `toolchains/`.
+        hint = error.hint if error.hint != MEND else "mend it, or remove it to have it made anew"
+        raise CatalogError(error.message, facts=error.facts, hint=hint) from error
 
 
 def _read_entry(entry: Any, path: Path) -> Pins:
