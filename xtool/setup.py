@@ -213,7 +213,7 @@ def _next_sysroot(ctx: Context, catalog: Catalog, planned: Plan, error: XtoolErr
 
 
 def _needs_its_archive(ctx: Context, planned: Plan) -> bool:
-    """Whether the archive of the sysroot's packages is needed for other things too: no other sysroot helps."""
+    """Whether the archive of the sysroot's packages is needed for more: no other sysroot helps then."""
     from xtool.fetch import cached
     from xtool.store import Store
 
