@@ -221,9 +221,13 @@ def _components(ctx: Context, *, fix: bool) -> Iterator[Check]:
                     "component", "fail", f"{entry.folder}: {problems[0]}{more}", "`xtool doctor --fix`"
                 )
     if bad and fix:
-        housekeeping.repair(ctx, bad)
+        anew = housekeeping.repair(ctx, bad)
         for entry in bad:
-            yield Check("component", "ok", f"{entry.folder}: was modified, made anew")
+            if entry.folder in anew:
+                yield Check("component", "ok", f"{entry.folder}: was modified, made anew")
+            else:
+                removed = f"{entry.folder}: was modified, removed; no lock says how to make it anew"
+                yield Check("component", "warn", removed, "the next set-up that needs it makes it")
     whole = len(entries) - len(bad)
     if whole:
         yield Check("components", "ok", f"{whole} are as they were made")

@@ -261,23 +261,34 @@ def entry_size(entry: Entry) -> int:
     return entry.manifest.size if entry.manifest is not None else folder_size(entry.path)
 
 
-def repair(ctx: Context, entries: Sequence[Entry]) -> None:
+def repair(ctx: Context, entries: Sequence[Entry]) -> frozenset[str]:
     """Remove components that are not as they were made, and make them anew where the locks still can.
+
+    Returns:
+        The folders of those that were made anew.
 
     Raises:
         StoreError: one of them is in use.
     """
     from xtool import installer
+    from xtool.toolchain.packages import PINS, recipe_of
 
     store = Store(ctx)
-    folders = {entry.folder for entry in entries}
-    for folder in sorted(folders):
+    every = offers(ctx)
+    # A record that is damaged itself says nothing about what the component was.
+    telling = [e for e in entries if not any(problem.startswith(PINS) for problem in store.verify(e))]
+    again: list[list[Recipe]] = []
+    for one in every:
+        known = [one.recipes[entry.folder] for entry in entries if entry.folder in one.recipes]
+        told = (recipe_of(entry.path, one.target, one.recipes.values()) for entry in telling)
+        again.append([*known, *(recipe for recipe in told if recipe is not None)])
+    for folder in sorted({entry.folder for entry in entries}):
         store.remove(folder)
     catalog = Catalog(ctx.settings.toolchains_dir)
-    for one in offers(ctx):
-        again = [recipe for folder, recipe in one.recipes.items() if folder in folders]
-        if again:
-            installer.ensure(ctx, catalog, one.lock, again)
+    for one, recipes in zip(every, again, strict=True):
+        if recipes:
+            installer.ensure(ctx, catalog, one.lock, recipes)
+    return frozenset(recipe.folder for recipes in again for recipe in recipes)
 
 
 def cache_sizes(ctx: Context) -> dict[str, int]:

@@ -33,6 +33,30 @@ def test_a_modified_file_is_found_and_mended(cli, shared_cache: Path) -> None:
     assert cli("verify").code == 0
 
 
+def test_a_sysroot_with_packages_is_mended_from_its_own_record(cli, shared_cache: Path) -> None:
+    _set_up(cli, shared_cache)
+    assert cli("setup", "ppc64le", "--sysroot-package", "zlib1g-dev").code == 0
+    (sysroot,) = (cli.cache / "v1" / "store").glob("sysroot-ppc64le-glibc2.17-with-*")
+    header, record = sysroot / "usr/include/zlib.h", sysroot / "share/xtool/packages.toml"
+    whole = header.read_bytes()
+    header.chmod(0o644)
+    header.write_bytes(whole[:-1])
+    mended = cli("doctor", "--fix")
+    assert mended.code == 0, mended.stdout
+    assert f"{sysroot.name}: was modified, made anew" in mended.stdout
+    assert header.read_bytes() == whole
+    assert cli("verify").code == 0
+    # A record that was changed says nothing about what the component was.
+    record.chmod(0o644)
+    record.write_text(record.read_text().replace('version = "', 'version = "9'))
+    removed = cli("doctor", "--fix")
+    assert removed.code == 0, removed.stdout
+    assert f"{sysroot.name}: was modified, removed" in removed.stdout
+    assert not sysroot.exists()
+    assert cli("setup", "ppc64le", "--sysroot-package", "zlib1g-dev").code == 0
+    assert header.read_bytes() == whole
+
+
 def test_doctor_runs_what_is_installed(cli, shared_cache: Path) -> None:
     _set_up(cli, shared_cache)
     checks = cli("doctor", "--offline", "--output", "json").document["data"]["checks"]

@@ -75,7 +75,7 @@ def read_pins(path: Path, wanted: Wanted) -> Pins | None:
     Raises:
         CatalogError: the file is malformed.
     """
-    return next((pins for pins in _read_all(path) if pins.wanted == wanted), None)
+    return next((pins for pins in read_all(path) if pins.wanted == wanted), None)
 
 
 def write_pins(path: Path, pins: Pins) -> None:
@@ -86,7 +86,7 @@ def write_pins(path: Path, pins: Pins) -> None:
         StoreError: it cannot be written.
     """
     key = (pins.wanted.target, pins.wanted.suite)
-    kept = [one for one in _read_all(path) if (one.wanted.target, one.wanted.suite) != key]
+    kept = [one for one in read_all(path) if (one.wanted.target, one.wanted.suite) != key]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.new")
@@ -189,7 +189,12 @@ def _with_other_name(error: UsageError, wanted: Wanted, rules: Rules, names: set
     return error
 
 
-def _read_all(path: Path) -> list[Pins]:
+def read_all(path: Path) -> list[Pins]:
+    """Every entry of a file; none where there is no file.
+
+    Raises:
+        CatalogError: the file is malformed.
+    """
     if not path.is_file():
         return []
     try:

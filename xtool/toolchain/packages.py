@@ -11,15 +11,15 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from xtool.catalog import Catalog, SuiteEvidence
-from xtool.errors import UsageError
-from xtool.fetch.packagelock import Pins, Wanted, read_pins, render, resolve, write_pins
+from xtool.errors import CatalogError, UsageError
+from xtool.fetch.packagelock import Pins, Wanted, read_all, read_pins, render, resolve, write_pins
 from xtool.manifest import OWN, Manifest
 from xtool.recipes import Assembly, Recipe
 from xtool.records import digest_of
@@ -37,7 +37,7 @@ REVISION = 2
 RECORD = "share/xtool/packages.json"
 """What packages a sysroot has, in its component."""
 
-_PINS = "share/xtool/packages.toml"
+PINS = "share/xtool/packages.toml"
 """The record that a component was made from."""
 
 _SCHEMA = 1
@@ -157,7 +157,7 @@ def _installed_pins(ctx: Context, request: Request, wanted: Wanted, base: Recipe
     store = Store(ctx)
     for entry in store.entries():
         if entry.manifest is not None and entry.manifest.name.startswith(f"{base.name}{_WITH}"):
-            pins = read_pins(entry.path / _PINS, wanted)
+            pins = read_pins(entry.path / PINS, wanted)
             if pins is not None and store.find(packages_recipe(request.target, pins, base)) is not None:
                 return pins
     return None
@@ -200,6 +200,26 @@ def packages_recipe(target: Target, pins: Pins, base: Recipe) -> Recipe:
         },
         needs=(base,),
     )
+
+
+def recipe_of(component: Path, target: Target, bases: Iterable[Recipe]) -> Recipe | None:
+    """The recipe that an installed sysroot with packages was made by, from the record in it.
+
+    Args:
+        component: its folder; the record, `PINS`, is as it was made.
+        target: the target.
+        bases: recipes of the sysroots that it may stand on.
+    """
+    try:
+        records = read_all(component / PINS)
+    except CatalogError:
+        return None
+    for base in bases:
+        for pins in records if component.name.startswith(f"{base.name}{_WITH}") else ():
+            recipe = packages_recipe(target, pins, base)
+            if recipe.folder == component.name:
+                return recipe
+    return None
 
 
 def planned_packages(recipe: Recipe) -> list[dict[str, str]]:
@@ -275,7 +295,7 @@ def _assemble(job: Assembly, *, target: Target, pins: Pins, base: str) -> None:
         "packages": records,
         "left_to_the_base": sorted(kept_out),
     }
-    (job.staging / _PINS).write_text(render([pins]), encoding="utf-8")
+    (job.staging / PINS).write_text(render([pins]), encoding="utf-8")
     (job.staging / RECORD).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
