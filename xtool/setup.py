@@ -6,7 +6,7 @@ unpacks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -113,20 +113,22 @@ class Plan:
         return tuple(ordered.values())
 
 
-def plan(ctx: Context, request: Request, unreachable: Mapping[str, str] | None = None) -> Plan:
+def plan(ctx: Context, request: Request, unreachable: MutableMapping[str, str] | None = None) -> Plan:
     """Work out which components a request needs.
 
     Args:
         ctx: settings, log, environment.
         request: what was asked for.
-        unreachable: kinds of sysroot that could not be had, and why.
+        unreachable: kinds of sysroot that could not be had, and why; those whose packages cannot be looked
+            up are added, and the next one is taken. None to take the first whatever comes.
 
     Raises:
         UsageError: a version, floor or sysroot that does not exist, or a lock that is out of date.
+        NetworkError: packages of a sysroot must be looked up and cannot.
     """
     from xtool import emulator
     from xtool.python import build, target
-    from xtool.toolchain import gcc, packages
+    from xtool.toolchain import gcc
 
     catalog = Catalog(ctx.settings.toolchains_dir)
     host = current_host()
@@ -135,7 +137,7 @@ def plan(ctx: Context, request: Request, unreachable: Mapping[str, str] | None =
     _check_pythons(lock, request)
     gcc_recipe = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
     choice = choose.choose(ctx, catalog, request, lock, gcc_recipe)
-    taken, why = choice.first(unreachable or {})
+    taken, sysroot, why = _with_packages(ctx, catalog, request, lock, choice, unreachable)
     found = {v: p for v in request.versions if (p := build.find_build_python(ctx, v)) is not None}
     pick = partial(_choose, ctx, request.python_source)
     root = partial(target.target_python_recipe, request.target, lock, ground=ground(taken, choice.floor))
@@ -145,7 +147,7 @@ def plan(ctx: Context, request: Request, unreachable: Mapping[str, str] | None =
         lock=lock,
         gcc=gcc_recipe,
         choice=choice,
-        sysroot=packages.add(ctx, catalog, request, lock, taken),
+        sysroot=sysroot,
         why=why,
         emulator=emulator.qemu_recipe(host, request.target, lock),
         pythons={v: pick(partial(root, v)) for v in request.versions},
@@ -156,6 +158,29 @@ def plan(ctx: Context, request: Request, unreachable: Mapping[str, str] | None =
             if v not in found
         },
     )
+
+
+def _with_packages(
+    ctx: Context,
+    catalog: Catalog,
+    request: Request,
+    lock: Lock,
+    choice: Choice,
+    unreachable: MutableMapping[str, str] | None,
+) -> tuple[Candidate, Candidate, str]:
+    """The sysroot to take, without and with the packages that were asked for; and why it is."""
+    from xtool.toolchain import packages
+
+    while True:
+        taken, why = choice.first(unreachable or {})
+        try:
+            return taken, packages.add(ctx, catalog, request, lock, taken), why
+        except NetworkError as error:
+            following = choice.after(taken.kind)
+            if unreachable is None or following is None:
+                raise
+            _tell_of_next(ctx, taken, following, error)
+            unreachable[taken.kind] = error.message
 
 
 def ensure_kit(ctx: Context, request: Request) -> Kit:
@@ -205,11 +230,15 @@ def _next_sysroot(ctx: Context, catalog: Catalog, planned: Plan, error: XtoolErr
     reason = choose.unreachable(ctx, catalog, planned.lock, lost, error)
     if reason is None:
         return ""
+    _tell_of_next(ctx, lost, following, reason)
+    return reason.message
+
+
+def _tell_of_next(ctx: Context, lost: Candidate, following: Candidate, reason: XtoolError) -> None:
     ctx.log.warning(
         f"the {lost.title} sysroot is out of reach: {reason.message}; the {following.title} one is taken",
         hint=f"`--sysroot {following.kind}` takes it without asking, `--sysroot {lost.kind}` nothing else",
     )
-    return reason.message
 
 
 def _needs_its_archive(ctx: Context, planned: Plan) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from xtool import choose, installer, setup
 from xtool.artifacts import Artifact
 from xtool.catalog import Catalog
+from xtool.choose import Candidate
 from xtool.context import Context
 from xtool.errors import CommandFailed, IntegrityError, NetworkError, XtoolError
 from xtool.fetch import Vanished, debian
@@ -20,6 +21,7 @@ from xtool.log import SilentLog
 from xtool.python import build, portable
 from xtool.recipes import Recipe
 from xtool.setup import Plan, Request, ensure_kit
+from xtool.toolchain import packages
 
 
 class Warned(SilentLog):
@@ -147,3 +149,31 @@ def test_a_false_portable_python_or_one_asked_for_is_an_error(
     monkeypatch.setattr(installer, "ensure", _failing(error)[0])
     with pytest.raises(type(error)):
         ensure_kit(here, replace(request_, python_source=source))
+
+
+@pytest.mark.parametrize("kinds", ["centos7,derived", "centos7"])
+def test_packages_that_cannot_be_looked_up_give_way_to_the_next_sysroot(
+    here: Context, log: Warned, request_: Request, monkeypatch: pytest.MonkeyPatch, kinds: str
+) -> None:
+    def add(_ctx: Context, _catalog: Any, _request: Any, _lock: Any, sysroot: Candidate) -> Candidate:
+        if sysroot.kind == "centos7":
+            raise NetworkError("cannot download the repomd.xml")
+        return sysroot
+
+    monkeypatch.setattr(packages, "add", add)
+    monkeypatch.setattr(installer, "ensure", _failing()[0])
+    asked = replace(request_, sysroot=kinds, sysroot_packages=("zlib1g-dev",))
+    if kinds == "centos7":
+        with pytest.raises(NetworkError, match="repomd"):
+            setup.ensure_kit(here, asked)
+        return
+    planned = setup.ensure_kit(here, asked)
+    assert isinstance(planned, Plan)
+    assert planned.sysroot.kind == "derived"
+    assert planned.why == "CentOS 7: cannot download the repomd.xml"
+    assert [warning for warning in log.warnings if "out of reach" in warning] == [
+        "the CentOS 7 sysroot is out of reach: cannot download the repomd.xml; the derived one is taken"
+    ]
+    # Where nothing is to be set up, what would be taken is not changed by what is out of reach now.
+    with pytest.raises(NetworkError, match="repomd"):
+        setup.plan(here, asked)
