@@ -308,6 +308,18 @@ def test_prune_removes_downloads_that_no_lock_names(cli) -> None:
     assert not stray.exists()
 
 
+def test_prune_counts_what_there_is_much_of(cli) -> None:
+    assert cli("doctor", "--offline").code == 0
+    folder = cli.cache / "v1" / "downloads" / "ab"
+    folder.mkdir(parents=True)
+    for number in range(30):
+        (folder / f"ab{number:062d}").write_bytes(bytes(100))
+    said = cli("prune", "--dry-run").stderr
+    assert "would remove 30 of kind download (3.0 kB)" in said
+    assert "would remove download" not in said
+    assert cli("prune", "--dry-run", "-v").stderr.count("would remove download") == 30
+
+
 def test_a_damaged_component_is_found(cli) -> None:
     broken = cli.cache / "v1" / "store" / "gcc-ppc64le-0123456789abcdef"
     (broken / "bin").mkdir(parents=True)

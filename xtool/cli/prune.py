@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from xtool.cli.base import Result, Session, verb
+
+if TYPE_CHECKING:
+    from xtool.housekeeping import Leftover
+
+_NAMED = 20
+"""How many things of one kind are named one by one."""
 
 
 def _prune(session: Session, dry_run: bool) -> Result:
@@ -15,12 +24,8 @@ def _prune(session: Session, dry_run: bool) -> Result:
     found = housekeeping.leftovers(session.ctx)
     if not dry_run:
         Store(session.ctx).sweep()
-    removed = []
-    for leftover in found:
-        if dry_run or housekeeping.remove(session.ctx, leftover):
-            removed.append(leftover)
-            did = "would remove" if dry_run else "removed"
-            session.console.info(f"{did} {leftover.kind} {leftover.name} ({format_bytes(leftover.size)})")
+    removed = [one for one in found if dry_run or housekeeping.remove(session.ctx, one)]
+    _tell(session, removed, "would remove" if dry_run else "removed")
     size = sum(leftover.size for leftover in removed)
     if dry_run:
         session.console.info(f"{format_bytes(size)} would be freed")
@@ -35,6 +40,21 @@ def _prune(session: Session, dry_run: bool) -> Result:
         "size": size,
     }
     return Result(data)
+
+
+def _tell(session: Session, removed: Sequence[Leftover], did: str) -> None:
+    """Name what goes; of a kind that there are many of only how many, and each with `-v`."""
+    from xtool.text import format_bytes
+
+    for kind in dict.fromkeys(one.kind for one in removed):
+        its = [one for one in removed if one.kind == kind]
+        many = len(its) > _NAMED
+        if many:
+            size = format_bytes(sum(one.size for one in its))
+            session.console.info(f"{did} {len(its)} of kind {kind} ({size}); `-v` names them")
+        say = session.console.detail if many else session.console.info
+        for one in its:
+            say(f"{did} {kind} {one.name} ({format_bytes(one.size)})")
 
 
 command = verb(
