@@ -155,6 +155,16 @@ def test_configure_learns_that_it_cross_compiles_unless_it_is_for_this_machine(
     assert done.stdout.strip() == said
 
 
+def test_configure_of_cpython_is_answered_what_it_would_stop_at(kit: Kit, tmp_path: Path) -> None:
+    site = tmp_path / "config.site"
+    site.write_text(asked.config_site(kit, RULES))
+    names = ("ac_cv_file__dev_ptmx", "ac_cv_file__dev_ptc", "ac_cv_buggy_getaddrinfo")
+    shown = " ".join(f"${{{name}-none}}" for name in names)
+    script = f'. "$CONFIG_SITE"; echo {shown}'
+    done = run("sh", "-eu", "-c", script, CC="powerpc64le-linux-gnu-gcc", CONFIG_SITE=str(site))
+    assert (done.returncode, done.stdout) == (0, "yes no no\n"), done.stderr
+
+
 def test_the_runner_emulates_other_machines_programs_only(kit: Kit, tmp_path: Path) -> None:
     python = TargetPython(
         Path("/root of it"), Path("/p"), "3.13", "3.13.5", "debian", (Path("/i"),), {}, (2, 41), ".so"
