@@ -67,18 +67,34 @@ def serve(server: FakeServer, root: Path, floor: Path, target: Target, folder: P
     comment = "# system configuration generated and used by the sysconfig module\n"
     sysconfig.chmod(0o644)
     sysconfig.write_text(comment + sysconfig.read_text().partition("\n")[2])
-    archive = folder / "build.tar.gz"
+    return publish(server, place, target, "3.13.5")
+
+
+def publish(server: FakeServer, place: Path, target: Target, version: str) -> dict[str, str]:
+    """Let a server have a build that is laid out as uv unpacks it.
+
+    Args:
+        server: the server.
+        place: the build, with `bin`, `lib` and `include`; the archive is made beside it.
+        target: the target.
+        version: of the interpreter: `3.13.5`.
+
+    Returns:
+        The variables that make uv take it.
+    """
+    archive = place.with_name("build.tar.gz")
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         tar.add(place, "python")
     data = archive.read_bytes()
+    major, minor, patch = map(int, version.split("."))
     entry = {
         "name": "cpython",
         "arch": {"family": target.uv, "variant": None},
         "os": "linux",
         "libc": "gnu",
-        "major": 3,
-        "minor": 13,
-        "patch": 5,
+        "major": major,
+        "minor": minor,
+        "patch": patch,
         "prerelease": "",
         "variant": None,
         "url": f"{RELEASES}/1/floor-{target.name}.tar.gz",
@@ -86,7 +102,7 @@ def serve(server: FakeServer, root: Path, floor: Path, target: Target, folder: P
         "build": "1",
     }
     server.add(f"/1/floor-{target.name}.tar.gz", Reply(data))
-    table = {f"cpython-3.13.5-linux-{target.uv}-gnu": entry}
+    table = {f"cpython-{version}-linux-{target.uv}-gnu": entry}
     server.add("/table.json", Reply(json.dumps(table).encode()))
     return {
         "XTOOL_PYTHON_MIRROR": server.base,
