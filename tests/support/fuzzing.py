@@ -132,7 +132,7 @@ class Sandbox:
         self._home = Path(tempfile.mkdtemp(prefix="xtool-fuzz-", dir=memory()))
         self._folder = self._home / "input"
         (self._home / "cwd").mkdir()
-        self._base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._base = _peak()
         # Nothing here outlives the process, so that nothing need reach the disk.
         os.fsync = lambda _: None
 
@@ -154,7 +154,7 @@ class Sandbox:
     @property
     def swollen(self) -> bool:
         """Whether the process has grown beyond the limit; it cannot be measured any more then."""
-        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self._base) << 10 > MEMORY_LIMIT
+        return (_peak() - self._base) << 10 > MEMORY_LIMIT
 
     def attempt(self, target: Target, data: bytes) -> str | Finding:
         """Try one input: empty if it is taken, the error's name if it is refused, or a finding."""
@@ -188,6 +188,15 @@ class Sandbox:
             _wipe(self._home / "cwd", keep=True)
         _wipe(self._folder)
         return result
+
+
+def _peak() -> int:
+    """KiB of memory that this process has had at most (proc(5), VmHWM).
+
+    Not getrusage's `ru_maxrss`: that also knows what the process was before `exec`, a large test run say.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def memory() -> str | None:
