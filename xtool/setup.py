@@ -6,7 +6,7 @@ unpacks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -220,6 +220,25 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
                 raise first from error
             else:
                 raise
+
+
+def ensure_kits(ctx: Context, requests: Sequence[Request]) -> tuple[Kit | XtoolError, ...]:
+    """Install what several requests need and are missing.
+
+    What goes wrong for one request does not keep the others from their kits.
+
+    Returns:
+        For each request, in their order, its kit, or why there is none.
+    """
+    outcomes: list[Kit | XtoolError] = []
+    for request in requests:
+        try:
+            outcomes.append(ensure_kit(ctx, request))
+        except Interrupted:
+            raise
+        except XtoolError as error:
+            outcomes.append(error)
+    return tuple(outcomes)
 
 
 def _next_sysroot(ctx: Context, catalog: Catalog, planned: Plan, error: XtoolError) -> str:
