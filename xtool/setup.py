@@ -230,15 +230,16 @@ def ensure_kits(ctx: Context, requests: Sequence[Request]) -> tuple[Kit | XtoolE
     Returns:
         For each request, in their order, its kit, or why there is none.
     """
-    outcomes: list[Kit | XtoolError] = []
-    for request in requests:
-        try:
-            outcomes.append(ensure_kit(ctx, request))
-        except Interrupted:
-            raise
-        except XtoolError as error:
-            outcomes.append(error)
-    return tuple(outcomes)
+    return tuple(_outcome(ctx, request) for request in requests)
+
+
+def _outcome(ctx: Context, request: Request) -> Kit | XtoolError:
+    try:
+        return ensure_kit(ctx, request)
+    except Interrupted:
+        raise
+    except XtoolError as error:
+        return error
 
 
 def _next_sysroot(ctx: Context, catalog: Catalog, planned: Plan, error: XtoolError) -> str:
