@@ -261,9 +261,11 @@ class Catalog:
                 check_texts(entry, ("name", "title", "version"), path)
                 for block in entry["packages"]:
                     required = {"suite", "arch", "names"}
-                    check_fields(block, path, required=required, optional={"suites"}, where=entry["name"])
+                    optional = {"suites", "also"}
+                    check_fields(block, path, required=required, optional=optional, where=entry["name"])
                     check_texts(block, ("suite", "arch"), path, entry["name"])
-                    names = tuple(name.format_map(values) for name in block["names"])
+                    listed = [*block["names"], *block.get("also", {}).get(target.name, ())]
+                    names = tuple(name.format_map(values) for name in listed)
                     suite = str(block.get("suites", {}).get(target.name, block["suite"]))
                     packages.append(PackageSet(suite, block["arch"].format_map(values), names))
                 found[entry["name"]] = Declaration(
