@@ -30,6 +30,8 @@ class Result:
         text: what a person reads on stdout; only results, never messages.
         errors: what failed, where other parts did not.
         exit_code: where the outcome asks for another code than the first error's, or 0 without errors.
+        partial: something was made, something failed.
+        summary: what a person reads on stderr in the end, below the errors.
     """
 
     data: Mapping[str, Any]
@@ -37,6 +39,7 @@ class Result:
     errors: tuple[XtoolError, ...] = ()
     exit_code: int | None = None
     partial: bool = False
+    summary: str = ""
 
     @property
     def code(self) -> int:
@@ -96,12 +99,24 @@ class Session:
         return self.config.value(name, default)
 
     def requests(self) -> list[Request]:
-        """One set-up request for each target that was asked for.
+        """One set-up request for each target that was asked for; `all` stands for all that this host can.
 
         Raises:
             UsageError: no target, or an unknown one.
         """
-        return [self.request(name) for name in unique(self.required("target"))]
+        names = [name for word in self.required("target") for name in self._targets(word)]
+        # A target has several names; under all of them it is one.
+        requests = {request.target.name: request for request in map(self.request, unique(names))}
+        return list(requests.values())
+
+    def _targets(self, name: str) -> tuple[str, ...]:
+        from xtool.catalog import Catalog
+        from xtool.targets import current_host
+
+        if name != "all":
+            return (name,)
+        catalog, host = Catalog(self.ctx.settings.toolchains_dir), current_host()
+        return tuple(t.name for t in catalog.targets.values() if catalog.lock_path(host, t).is_file())
 
     def request(self, target: str) -> Request:
         """The set-up request for a target, with `--python`, `--glibc` and the like."""
