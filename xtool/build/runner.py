@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import shutil
+import sysconfig
 import threading
 import time
 import traceback
@@ -89,6 +90,8 @@ class Run:
         Args:
             failed: whether something has failed already.
         """
+        # Two threads that are the first to ask for these get half of them (Python 3.10 to 3.13).
+        sysconfig.get_config_vars()
         self._watcher.begin(self._product.source.label, self._cells, self._product.request.jobs)
         try:
             if failed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +76,10 @@ def _errors(report: BuildReport, *, labelled: bool) -> list[XtoolError]:
         if error is None or id(error) in seen:
             continue
         seen.add(id(error))
-        told = copy(error)
-        if labelled and cell.step != "setup":
-            told.message = f"{cell.label}: {error.message}"
-        facts = error.facts if len(found) < _TOLD_IN_FULL else error.facts[:2]
-        told.facts = (*facts, f"log: {cell.log}") if cell.log else facts
-        found.append(told)
+        label = f"{cell.label}: " if labelled and cell.step != "setup" else ""
+        facts = error.facts if len(found) < _TOLD_IN_FULL else ()
+        log = (f"log: {cell.log}",) if cell.log else ()
+        found.append(error.retold(label + error.message, (*facts, *log)))
     return found
 
 

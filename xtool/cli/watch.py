@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from xtool.build.pipeline import BuiltWheel, Cell
     from xtool.build.report import BuildReport, Outcome
     from xtool.output import Console
+
+_WHY = 72
+"""Letters that the reason of a failure has in a table."""
 
 _STEPS = {
     "": "starting",
@@ -136,9 +141,15 @@ def _told(outcome: Outcome) -> str:
     if outcome.error is None or outcome.state is not State.FAILED:
         return f"{outcome.label}: {outcome.state.value}"
     seconds = f" after {format_seconds(outcome.seconds)}" if outcome.seconds else ""
-    return (
-        f"{outcome.label}: failed{seconds}, {_WHILE.get(outcome.step, outcome.step)}: {outcome.error.message}"
-    )
+    return f"{outcome.label}: failed{seconds}, {_why(outcome)}"
+
+
+def _why(outcome: Outcome) -> str:
+    """Why a cell has failed, in a line that fits into a table; the error itself is told in full."""
+    message = outcome.error.message if outcome.error else ""
+    # What a smoke test came to matters more than the long name of the wheel.
+    message = re.sub(r"^the smoke test of \S+ failed: ", "", message)
+    return f"{_WHILE.get(outcome.step, outcome.step)}: {textwrap.shorten(message, _WHY, placeholder=' ...')}"
 
 
 def _text(outcome: Outcome) -> str:
@@ -180,7 +191,7 @@ def _row(cell: Outcome) -> list[str]:
     if wheel is None:
         why = cell.state.value
         if cell.error is not None and cell.state is State.FAILED:
-            why = f"{_WHILE.get(cell.step, cell.step)}: {cell.error.message}"
+            why = _why(cell)
         word = "failed" if cell.state is State.FAILED else "-"
         return [*row, word, "-", word if cell.step == "smoke" else "-", seconds or "-", why]
     tag = "-".join(wheel.path.stem.split("-")[-3:-1])
