@@ -18,7 +18,7 @@ from xtool.artifacts import Artifact
 from xtool.errors import CatalogError, UsageError
 from xtool.records import MEND, check_fields, check_texts, digest_of, load, read_artifact, texts, well_formed
 from xtool.sysroots import Distribution, SysrootLock, Sysroots, read_sysroot_lock, read_sysroots
-from xtool.targets import ElfIdentity, Host, Target, parse_glibc
+from xtool.targets import ElfIdentity, Host, Target, parse_glibc, same_machine
 
 _WEB = re.compile(r"https?://[^/\s]+/(?:\S*/)?")
 
@@ -244,6 +244,7 @@ class Catalog:
         path = self.root / "components.toml"
         document = load(path)
         check_fields(document, path, required={"schema", "component"})
+        kind = "native" if same_machine(host, target) else "cross"
         # Debian's source-package spelling of a triplet has no underscore: x86-64-linux-gnu.
         values = {"gnu": target.triplet.replace("_", "-"), "debian": target.debian, "host": host.debian}
         found = {}
@@ -261,8 +262,17 @@ class Catalog:
                 check_texts(entry, ("name", "title", "version"), path)
                 for block in entry["packages"]:
                     required = {"suite", "arch", "names"}
-                    check_fields(block, path, required=required, optional={"suites"}, where=entry["name"])
+                    check_fields(
+                        block, path, required=required, optional={"suites", "when"}, where=entry["name"]
+                    )
                     check_texts(block, ("suite", "arch"), path, entry["name"])
+                    if block.get("when", kind) not in ("native", "cross"):
+                        raise CatalogError(
+                            f"{path}: {entry['name']}: when must be native or cross, not {block['when']!r}",
+                            hint=MEND,
+                        )
+                    if block.get("when", kind) != kind:
+                        continue
                     names = tuple(name.format_map(values) for name in block["names"])
                     suite = str(block.get("suites", {}).get(target.name, block["suite"]))
                     packages.append(PackageSet(suite, block["arch"].format_map(values), names))
