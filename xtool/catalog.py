@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,12 +95,14 @@ class SuiteEvidence:
         date: the `Date` of its `InRelease`, ISO 8601, UTC.
         fingerprint: primary fingerprint of the key whose signature was checked.
         snapshot: timestamp at which the snapshot archive has every locked file (`20261122T000000Z`).
+        earlier: timestamps to look at for those that it has not: of locks that files were taken over from.
     """
 
     suite: str
     date: str
     fingerprint: str
     snapshot: str
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +315,21 @@ class Catalog:
         return _read_lock(path)
 
 
+def merged_evidence(locks: Iterable[Lock]) -> dict[str, SuiteEvidence]:
+    """By suite, what several locks say of it: the newest index, and every snapshot that has their files."""
+    found: dict[str, list[SuiteEvidence]] = {}
+    for lock in locks:
+        for suite, evidence in lock.evidence.items():
+            found.setdefault(suite, []).append(evidence)
+    merged = {}
+    for suite, several in found.items():
+        newest = max(several, key=lambda one: one.date)
+        every = [time for one in several for time in (one.snapshot, *one.earlier)]
+        earlier = tuple(sorted(set(every) - {newest.snapshot}, reverse=True))
+        merged[suite] = replace(newest, earlier=earlier)
+    return merged
+
+
 def default_root() -> Path:
     """The `toolchains/` folder: inside the installed package, or beside it in a checkout."""
     packaged = Path(__file__).parent / "_toolchains"
@@ -369,9 +386,11 @@ def _read_lock(path: Path) -> Lock:
     components: dict[str, tuple[Artifact, ...]] = {}
     with well_formed(path):
         for entry in document["suite"]:
-            check_fields(entry, path, required=set(SuiteEvidence.__dataclass_fields__), where="suite")
-            check_texts(entry, SuiteEvidence.__dataclass_fields__, path, "suite")
-            evidence[entry["suite"]] = SuiteEvidence(**entry)
+            fields = set(SuiteEvidence.__dataclass_fields__) - {"earlier"}
+            check_fields(entry, path, required=fields, optional={"earlier"}, where="suite")
+            check_texts(entry, fields, path, "suite")
+            earlier = texts(entry, "earlier", path, "suite") if "earlier" in entry else ()
+            evidence[entry["suite"]] = SuiteEvidence(**{**entry, "earlier": earlier})
         for entry in document["component"]:
             check_fields(entry, path, required={"name", "artifact"}, where="component")
             check_texts(entry, ("name",), path, "component")
