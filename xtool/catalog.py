@@ -246,9 +246,6 @@ class Catalog:
         path = self.root / "components.toml"
         document = load(path)
         check_fields(document, path, required={"schema", "component"})
-        kind = "native" if same_machine(host, target) else "cross"
-        # Debian's source-package spelling of a triplet has no underscore: x86-64-linux-gnu.
-        values = {"gnu": target.triplet.replace("_", "-"), "debian": target.debian, "host": host.debian}
         found = {}
         with well_formed(path):
             for entry in document["component"]:
@@ -260,30 +257,14 @@ class Catalog:
                 )
                 if target.name in entry.get("without", ()):
                     continue
-                packages = []
                 check_texts(entry, ("name", "title", "version"), path)
-                for block in entry["packages"]:
-                    required = {"suite", "arch", "names"}
-                    check_fields(
-                        block, path, required=required, optional={"suites", "when"}, where=entry["name"]
-                    )
-                    check_texts(block, ("suite", "arch"), path, entry["name"])
-                    if block.get("when", kind) not in ("native", "cross"):
-                        raise CatalogError(
-                            f"{path}: {entry['name']}: when must be native or cross, not {block['when']!r}",
-                            hint=MEND,
-                        )
-                    if block.get("when", kind) != kind:
-                        continue
-                    names = tuple(name.format_map(values) for name in block["names"])
-                    suite = str(block.get("suites", {}).get(target.name, block["suite"]))
-                    packages.append(PackageSet(suite, block["arch"].format_map(values), names))
+                packages = (_read_block(block, host, target, path, entry) for block in entry["packages"])
                 found[entry["name"]] = Declaration(
                     entry["name"],
                     entry["title"],
                     entry["version"],
                     entry.get("optional", False),
-                    tuple(packages),
+                    tuple(filter(None, packages)),
                 )
         return found
 
@@ -315,18 +296,17 @@ class Catalog:
         return _read_lock(path)
 
 
-def merged_evidence(locks: Iterable[Lock]) -> dict[str, SuiteEvidence]:
+def merge_evidence(several: Iterable[Mapping[str, SuiteEvidence]]) -> dict[str, SuiteEvidence]:
     """By suite, what several locks say of it: the newest index, and every snapshot that has their files."""
     found: dict[str, list[SuiteEvidence]] = {}
-    for lock in locks:
-        for suite, evidence in lock.evidence.items():
-            found.setdefault(suite, []).append(evidence)
+    for evidence in several:
+        for suite, one in evidence.items():
+            found.setdefault(suite, []).append(one)
     merged = {}
-    for suite, several in found.items():
-        newest = max(several, key=lambda one: one.date)
-        every = [time for one in several for time in (one.snapshot, *one.earlier)]
-        earlier = tuple(sorted(set(every) - {newest.snapshot}, reverse=True))
-        merged[suite] = replace(newest, earlier=earlier)
+    for suite, ones in found.items():
+        newest = max(ones, key=lambda one: one.date)
+        every = {time for one in ones for time in (one.snapshot, *one.earlier)}
+        merged[suite] = replace(newest, earlier=tuple(sorted(every - {newest.snapshot}, reverse=True)))
     return merged
 
 
@@ -355,6 +335,25 @@ def _read_archive(name: str, entry: Any, path: Path) -> Archive:
         check_texts(keys, ("keyring",), path, f"suite.{suite}")
         suites[suite] = Suite(suite, keys["keyring"], texts(keys, "fingerprints", path, f"suite.{suite}"))
     return Archive(name, kind, entry["snapshot"], suites)
+
+
+def _read_block(block: Any, host: Host, target: Target, path: Path, entry: Any) -> PackageSet | None:
+    """Packages of one suite and architecture; None where they are not for this host and target."""
+    name = entry["name"]
+    optional = {"suites", "also", "when"}
+    check_fields(block, path, required={"suite", "arch", "names"}, optional=optional, where=name)
+    check_texts(block, ("suite", "arch"), path, name)
+    kind = "native" if same_machine(host, target) else "cross"
+    if block.get("when", kind) not in ("native", "cross"):
+        raise CatalogError(f"{path}: {name}: when must be native or cross, not {block['when']!r}", hint=MEND)
+    if block.get("when", kind) != kind:
+        return None
+    # Debian's source-package spelling of a triplet has no underscore: x86-64-linux-gnu.
+    values = {"gnu": target.triplet.replace("_", "-"), "debian": target.debian, "host": host.debian}
+    listed = [*block["names"], *block.get("also", {}).get(target.name, ())]
+    names = tuple(package.format_map(values) for package in listed)
+    suite = str(block.get("suites", {}).get(target.name, block["suite"]))
+    return PackageSet(suite, block["arch"].format_map(values), names)
 
 
 def _read_target(path: Path) -> Target:

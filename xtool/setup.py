@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtool import choose, replaced
-from xtool.catalog import Catalog, Lock, merged_evidence
+from xtool.catalog import Catalog, Lock, merge_evidence
 from xtool.choose import Candidate, Choice
 from xtool.context import Context
 from xtool.errors import IntegrityError, Interrupted, NetworkError, StoreError, UsageError, XtoolError
@@ -249,7 +249,7 @@ def _together(ctx: Context, requests: Sequence[Request]) -> dict[int, Kit]:
         return {}
     catalog = Catalog(ctx.settings.toolchains_dir)
     every = [made.lock for made in plans.values()]
-    lock = replace(every[0], evidence=merged_evidence(every))
+    lock = replace(every[0], evidence=merge_evidence(one.evidence for one in every))
     try:
         found = installer.ensure_all(ctx, catalog, lock, [made.recipes for made in plans.values()])
         return {

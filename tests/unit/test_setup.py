@@ -11,7 +11,7 @@ import pytest
 
 from xtool import choose, installer, setup
 from xtool.artifacts import Artifact
-from xtool.catalog import Catalog, merged_evidence
+from xtool.catalog import Catalog, merge_evidence
 from xtool.choose import Candidate
 from xtool.context import Context
 from xtool.errors import CommandFailed, IntegrityError, Interrupted, NetworkError, XtoolError
@@ -248,6 +248,6 @@ def test_snapshots_of_all_locks_are_looked_at(
 ) -> None:
     locks = [setup.plan(here, request).lock for request in several[:2]]
     old = replace(locks[0].evidence["trixie"], date="2026-01-01T00:00:00Z", snapshot="20260101T000000Z")
-    merged = merged_evidence([replace(locks[0], evidence={"trixie": old}), locks[1]])
+    merged = merge_evidence([{"trixie": old}, locks[1].evidence])
     newest = locks[1].evidence["trixie"]
     assert merged["trixie"] == replace(newest, earlier=("20260101T000000Z", *newest.earlier))
