@@ -22,7 +22,7 @@ from xtool.context import Context
 from xtool.errors import Interrupted, XtoolError
 from xtool.kit import Kit
 from xtool.setup import Request, ensure_desktop
-from xtool.targets import format_glibc
+from xtool.targets import format_glibc, same_machine
 from xtool.wheel.wheelfile import WheelName
 
 if TYPE_CHECKING:
@@ -225,6 +225,7 @@ def build_wheel(
             python=version,
             glibc=kit.sysroot.glibc,
             sysroot_exports=kit.sysroot.exports,
+            compiler=kit.toolchain.version if same_machine(kit.host, kit.target) else "",
         )
         judged(raw.path, trace=raw.trace, library_dirs=libraries).require()
         wheel = repair(
