@@ -277,7 +277,8 @@ class Run:
 
     def _tell(self) -> None:
         """Tell the watcher of every cell that has come to something new."""
-        for cell, state in enumerate(self._schedule.states):
+        news = sorted(enumerate(self._schedule.states), key=lambda item: item[1] is State.SERVED)
+        for cell, state in news:
             done = state in ENDED or (state is State.MADE and cell not in self._threads)
             if done and self._told.get(cell) is not state:
                 self._told[cell] = state
