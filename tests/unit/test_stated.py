@@ -59,7 +59,7 @@ def test_setup_py_is_not_run(tmp_path: Path) -> None:
     [
         ({"setup__cfg": "[bdist_wheel]\npy_limited_api = cp311\n"}, True, PythonVersion(3, 11)),
         (
-            {"pyproject__toml": '[tool.distutils.bdist_wheel]\npy-limited-api = "cp39"\n'},
+            {"pyproject__toml": "[tool.distutils.bdist_wheel]\npy-limited-api = 'cp39'"},
             True,
             PythonVersion(3, 9),
         ),

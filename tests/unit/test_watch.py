@@ -235,10 +235,7 @@ def test_the_table(wheel: BuiltWheel, tmp_path: Path) -> None:
         tested=({"python": "3.11", "status": "passed"}, {"python": "3.14", "status": "passed"}),
     )
     stable.path.write_bytes(bytes(1000))
-    long = (
-        "the smoke test of x-1-cp311.whl failed: "
-        + "importing `x` raised an error that takes many words " * 3
-    )
+    long = f"the smoke test of x-1.whl failed: {'importing `x` raised an error of many words ' * 3}"
     report = BuildReport(
         (
             replace(built(wheel), log=tmp_path / "logs" / "a.log"),
@@ -251,16 +248,21 @@ def test_the_table(wheel: BuiltWheel, tmp_path: Path) -> None:
         ),
         75.0,
     )
-    assert summary(report).splitlines() == [
-        "TARGET   PYTHON  TAG                         GLIBC  SMOKE TEST  TIME       SIZE",
-        "ppc64le  3.13    cp313-cp313-manylinux_2_17  2.17   passed      2.0 s      2.0 kB",
-        "ppc64le  3.11    failed                      -      failed      1.5 s      testing: importing `x` raised "
-        "an error that takes many words importing `x` ...",
-        "s390x    3.11    cp311-abi3-manylinux_2_17   -      passed      1 min 1 s  1.0 kB",
-        "s390x    3.13    cp311-abi3-manylinux_2_17   -      -           -          the wheel of s390x, Python 3.11",
-        "s390x    3.14    cp311-abi3-manylinux_2_17   -      passed      -          the wheel of s390x, Python 3.11",
-        "riscv64  3.13    -                           -      -           2.0 s      stopped",
-        "riscv64  3.14    -                           -      -           -          not run",
+    lines = summary(report).splitlines()
+    assert [re.split(r"  +", line) for line in lines[:-2]] == [
+        ["TARGET", "PYTHON", "TAG", "GLIBC", "SMOKE TEST", "TIME", "SIZE"],
+        ["ppc64le", "3.13", "cp313-cp313-manylinux_2_17", "2.17", "passed", "2.0 s", "2.0 kB"],
+        [
+            *("ppc64le", "3.11", "failed", "-", "failed", "1.5 s"),
+            "testing: importing `x` raised an error of many words importing ...",
+        ],
+        ["s390x", "3.11", "cp311-abi3-manylinux_2_17", "-", "passed", "1 min 1 s", "1.0 kB"],
+        ["s390x", "3.13", "cp311-abi3-manylinux_2_17", "-", "-", "-", "as for Python 3.11"],
+        ["s390x", "3.14", "cp311-abi3-manylinux_2_17", "-", "passed", "-", "as for Python 3.11"],
+        ["riscv64", "3.13", "-", "-", "-", "2.0 s", "stopped"],
+        ["riscv64", "3.14", "-", "-", "-", "-", "not run"],
+    ]
+    assert lines[-2:] == [
         "2 built, 2 served by another's wheel, 1 failed, 2 not run of 7, 1 min 15 s",
         f"logs: {tmp_path / 'logs'}",
     ]
