@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -81,24 +80,13 @@ def test_three_wheels_and_one_failure(both: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_bytes_side_by_side_and_one_after_the_other(both: Path, tmp_path: Path) -> None:
-    project = str(PROJECTS / "c-setuptools")
+    words = ("build", str(PROJECTS / "c-setuptools"), "--target", "s390x", *PYTHONS, "--no-test")
     for jobs in ("1", "4"):
-        words = (
-            "build",
-            project,
-            *TARGETS,
-            *PYTHONS,
-            "-j",
-            jobs,
-            "--no-test",
-            "--outdir",
-            str(tmp_path / jobs),
-        )
-        done = xtool(both, *words)
+        done = xtool(both, *words, "-j", jobs, "--outdir", str(tmp_path / jobs))
         assert done.returncode == 0, done.stderr
-        assert "4 built of 4" in done.stderr
+        assert "2 built of 2" in done.stderr
     first, second = ({p.name: p.read_bytes() for p in (tmp_path / jobs).iterdir()} for jobs in ("1", "4"))
-    assert len(first) == 4
+    assert len(first) == 2
     assert first == second
 
 
@@ -167,7 +155,7 @@ def test_ctrl_c_in_the_middle(both: Path, tmp_path: Path) -> None:
 
 LEAKING = """
 #include <Python.h>
-#include "/usr/include/{header}"
+{include}
 static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "demo", NULL, -1, NULL, NULL, NULL, NULL, NULL}};
 PyMODINIT_FUNC PyInit_demo(void) {{ return PyModule_Create(&module); }}
 """
@@ -181,9 +169,8 @@ setup(name="demo", version="1", ext_modules=[Extension("demo", ["demo.c"], inclu
 
 def hits(environ: dict[str, str]) -> int:
     """How many compiles ccache has answered."""
-    done = subprocess.run(
-        ["ccache", "--print-stats"], env={**os.environ, **environ}, capture_output=True, text=True
-    )
+    env = {**os.environ, **environ}
+    done = subprocess.run(["ccache", "--print-stats"], env=env, capture_output=True, text=True, check=True)
     counts = dict(line.split("\t") for line in done.stdout.splitlines())
     return int(counts["direct_cache_hit"]) + int(counts["preprocessed_cache_hit"])
 
@@ -195,11 +182,8 @@ def test_ccache_answers_a_build_that_was_done_before_and_hides_nothing(both: Pat
     (project / "setup.py").write_text(LEAKING_SETUP)
     words = ("build", str(project), "--target", "ppc64le", "--python", "3.13", "--no-test")
     header = next(path.name for path in sorted(Path("/usr/include").glob("*.h")))
-    for text, code in (
-        (LEAKING.format(header=header), 1),
-        (LEAKING.replace('#include "', "// ").format(header=""), 0),
-    ):
-        (project / "demo.c").write_text(text)
+    for include, code in ((f'#include "/usr/include/{header}"', 1), ("", 0)):
+        (project / "demo.c").write_text(LEAKING.format(include=include))
         outcomes = []
         for round_ in ("first", "second", "uncached"):
             before = hits(environ)
@@ -223,30 +207,12 @@ def test_the_version_comes_from_git_for_every_cell(both: Path, tmp_path: Path) -
     text = text.replace('version = "1.0"', 'dynamic = ["version"]') + "\n[tool.setuptools_scm]\n"
     (project / "pyproject.toml").write_text(text)
     # Whoever runs the tests may have settings of their own.
-    git = [
-        "git",
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@t",
-        "-c",
-        "commit.gpgsign=false",
-        "-C",
-        str(project),
-    ]
+    own = ("user.name=t", "user.email=t@t", "commit.gpgsign=false", "tag.gpgsign=false")
+    git = ["git", "-C", str(project), *(word for setting in own for word in ("-c", setting))]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "one"], ["tag", "v4.5"]):
         subprocess.run([*git, *command], check=True)
-    words = (
-        "build",
-        str(project),
-        "--target",
-        "ppc64le",
-        *PYTHONS,
-        "--no-test",
-        "--outdir",
-        str(tmp_path / "out"),
-    )
-    done = xtool(both, *words, TMPDIR=tempfile.gettempdir())
+    words = ("build", str(project), "--target", "ppc64le", *PYTHONS, "--no-test")
+    done = xtool(both, *words, "--outdir", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     names = sorted(path.name.split("-manylinux")[0] for path in (tmp_path / "out").iterdir())
     assert names == ["xt_c-4.5-cp311-cp311", "xt_c-4.5-cp313-cp313"]
