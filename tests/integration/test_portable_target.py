@@ -111,7 +111,8 @@ def test_a_project_is_built_and_tested_with_a_portable_python(
     program = "import sysconfig; print(sysconfig.get_platform())"
     done = _xtool(shared_cache, "run", "--target", "ppc64le", "--", "python", "-c", program, **environ)
     assert (done.returncode, done.stdout) == (0, "linux-ppc64le\n"), done.stderr
-    words = ["build", str(PROJECT), "--target", "ppc64le", "--outdir", str(tmp_path), "--output", "json"]
+    words = ["build", str(PROJECT), "--target", "ppc64le", "--python", "3.13", "--outdir", str(tmp_path)]
+    words += ["--output", "json"]
     done = _xtool(shared_cache, *words, **environ)
     assert done.returncode == 0, done.stdout
     (wheel,) = json.loads(done.stdout)["data"]["wheels"]
