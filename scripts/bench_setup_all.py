@@ -5,8 +5,8 @@
     scripts/bench_setup_all.py --target s390x --target riscv64
     scripts/bench_setup_all.py --rounds 3            the ways take turns; medians count
 
-Each round starts from two empty caches. Prints Markdown: a table of the two ways, and one of each target's share
-of the disk: what only it has, and what it shares with others.
+Each round starts from two empty caches. Prints Markdown: a table of the two ways, and one of each target's
+share of the disk: what only it has, and what it shares with others.
 """
 
 from __future__ import annotations
