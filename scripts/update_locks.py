@@ -5,9 +5,9 @@
     scripts/update_locks.py x86_64 ppc64le      the lock for one host and target, new or not
     scripts/update_locks.py --sysroots          every sysroot's lock that is made of RPM packages
     scripts/update_locks.py --check             say whether a lock would change; exit 1 if one would
-    scripts/update_locks.py --as-of 2026-11-01 ...      from a mirror where a suite stands still: its index must
-                                                have been valid on that day, if it is older than that;
-                                                every signature is checked all the same
+    scripts/update_locks.py --as-of 2026-11-01 ...      where a mirror has a suite that stands still: an index
+                                                from before that day must have been valid on it, not
+                                                today; every signature is checked all the same
     scripts/update_locks.py --keep trixie ...   with what the present locks say of a suite's packages
 
 Packages come from XTOOL_DEBIAN_MIRROR, else from the host's apt sources, else from the snapshot archive; each

@@ -291,7 +291,7 @@ def _smoke(
             test_requires=request.test_requires,
             project=source.path,
             wheel_dirs=(request.outdir,) if request.outdir.is_dir() else (),
-            desktop=partial(ensure_desktop, ctx, kit.target, version),
+            desktop=partial(ensure_desktop, ctx, kit, version),
         )
         result.raise_for_failure(wheel)
     return result
