@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtool import choose, replaced
-from xtool.catalog import Catalog, Lock
+from xtool.catalog import Catalog, Lock, merge_evidence
 from xtool.choose import Candidate, Choice
 from xtool.context import Context
 from xtool.errors import IntegrityError, Interrupted, NetworkError, StoreError, UsageError, XtoolError
@@ -224,14 +224,53 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
 
 
 def ensure_kits(ctx: Context, requests: Sequence[Request]) -> tuple[Kit | XtoolError, ...]:
-    """Install what several requests need and are missing.
+    """Install what several requests need and are missing, side by side; what they share is made once.
 
     What goes wrong for one request does not keep the others from their kits.
 
     Returns:
         For each request, in their order, its kit, or why there is none.
     """
-    return tuple(_outcome(ctx, request) for request in requests)
+    together = _together(ctx, requests) if len(requests) > 1 else {}
+    return tuple(
+        together[index] if index in together else _outcome(ctx, request)
+        for index, request in enumerate(requests)
+    )
+
+
+def _together(ctx: Context, requests: Sequence[Request]) -> dict[int, Kit]:
+    """Kits made in one go, by the place of their requests; none where anything went wrong.
+
+    Each request's own set-up then says what, and knows what else can be done.
+    """
+    from xtool import installer
+
+    plans = {index: made for index, request in enumerate(requests) if (made := _planned(ctx, request))}
+    if not plans:
+        return {}
+    catalog = Catalog(ctx.settings.toolchains_dir)
+    every = [made.lock for made in plans.values()]
+    lock = replace(every[0], evidence=merge_evidence(one.evidence for one in every))
+    try:
+        found = installer.ensure_all(ctx, catalog, lock, [made.recipes for made in plans.values()])
+        return {
+            index: _kit(made, {recipe.name: found[recipe.folder] for recipe in made.recipes})
+            for index, made in plans.items()
+        }
+    except Interrupted:
+        raise
+    except XtoolError as error:
+        ctx.log.detail(f"not all at once: {error.message}")
+        return {}
+
+
+def _planned(ctx: Context, request: Request) -> Plan | None:
+    try:
+        return plan(ctx, request, {})
+    except Interrupted:
+        raise
+    except XtoolError:
+        return None
 
 
 def _outcome(ctx: Context, request: Request) -> Kit | XtoolError:
@@ -399,6 +438,14 @@ def _load_lock(ctx: Context, catalog: Catalog, host: Host, request: Request) -> 
             f"{path} is older than what `components.toml` declares", hint="run `xtool lock --update`"
         )
     return lock if request.frozen else replaced.applied(ctx, lock)
+
+
+def available_targets(ctx: Context) -> tuple[str, ...]:
+    """Names of the targets that this host has locks for."""
+    catalog, host = Catalog(ctx.settings.toolchains_dir), current_host()
+    return tuple(
+        name for name, target in catalog.targets.items() if catalog.lock_path(host, target).is_file()
+    )
 
 
 def describe_floor(target: Target, floor: Glibc) -> str:

@@ -106,6 +106,15 @@ class Host:
     dynamic_linker: str
 
 
+def same_machine(host: Host, target: Target) -> bool:
+    """Whether the host could run the target's code itself.
+
+    Debian then packages the compiler as the native one, and nothing in an ELF header tells the host's files
+    from the target's.
+    """
+    return host.debian == target.debian
+
+
 HOSTS = {
     "x86_64": Host("x86_64", "x86_64-linux-gnu", "amd64", "ld-linux-x86-64.so.2"),
     "aarch64": Host("aarch64", "aarch64-linux-gnu", "arm64", "ld-linux-aarch64.so.1"),

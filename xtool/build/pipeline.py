@@ -24,7 +24,7 @@ from xtool.errors import StoreError, UsageError, XtoolError
 from xtool.kit import Kit
 from xtool.setup import Request, ensure_desktop, ensure_kit
 from xtool.store import Store
-from xtool.targets import format_glibc
+from xtool.targets import format_glibc, same_machine
 
 if TYPE_CHECKING:
     from xtool.build.smoke import SmokeResult
@@ -211,6 +211,7 @@ def _build_one(
             python=version,
             glibc=kit.sysroot.glibc,
             sysroot_exports=kit.sysroot.exports,
+            compiler=kit.toolchain.version if same_machine(kit.host, kit.target) else "",
         )
         asked(raw.path, trace=raw.trace, library_dirs=libraries).require()
         wheel = repair(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from xtool.output import Console
     from xtool.setup import Request
 
+ALL_TARGETS = "all"
+"""What stands for every target that this host can build for."""
+
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -95,13 +98,24 @@ class Session:
         """What was set for an option, wherever it was set."""
         return self.config.value(name, default)
 
-    def requests(self) -> list[Request]:
-        """One set-up request for each target that was asked for.
+    def requests(self, names: Sequence[str] = ()) -> list[Request]:
+        """One set-up request for each target that was asked for; `all` stands for every one there is.
+
+        Args:
+            names: the targets, where they were not asked for by `--target`.
 
         Raises:
             UsageError: no target, or an unknown one.
         """
-        return [self.request(name) for name in unique(self.required("target"))]
+        from xtool.setup import available_targets
+
+        asked = unique(names) or unique(self.required("target"))
+        found: dict[str, Request] = {}
+        for name in asked:
+            for target in available_targets(self.ctx) if name == ALL_TARGETS else (name,):
+                request = self.request(target)
+                found.setdefault(request.target.name, request)
+        return list(found.values())
 
     def request(self, target: str) -> Request:
         """The set-up request for a target, with `--python`, `--glibc` and the like."""
@@ -282,7 +296,7 @@ def kit_options(*, several_pythons: bool = True) -> list[click.Parameter]:
 
 def target_option(*, multiple: bool) -> click.Parameter:
     """`--target`, from the command line or the configuration."""
-    more = " Can be repeated." if multiple else ""
+    more = " `all`: every one there is. Can be repeated." if multiple else ""
     return setting("--target", help=f"The machine wheels are for.{more}", metavar="TARGET", multiple=multiple)
 
 

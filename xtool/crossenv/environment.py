@@ -17,7 +17,7 @@ from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrapp
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
 from xtool.sysrootrules import read_rules
-from xtool.targets import format_glibc
+from xtool.targets import format_glibc, same_machine
 
 RELEASE_FLAGS = ("-O3", "-Wall", "-DNDEBUG", "-fwrapv", "-fPIC")
 """CPython's own release flags without `-g`, which is what the interpreters of manylinux images pass on."""
@@ -153,6 +153,8 @@ class CrossEnv:
                 prefix_maps=maps,
                 policy=policy,
                 trace=trace,
+                # A shell of the user's goes on having its own `gcc`.
+                plain_names=trace is not None and same_machine(kit.host, kit.target),
             ),
             bindir,
         )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from xtool.artifacts import Artifact, VerifiedFile
-from xtool.catalog import Catalog, Declaration, Lock, PackageSet, SuiteEvidence
+from xtool.catalog import Catalog, Declaration, Lock, PackageSet, SuiteEvidence, merge_evidence
 from xtool.context import Context
 from xtool.errors import CatalogError
 from xtool.fetch.debfile import unpacked_size
@@ -30,6 +30,7 @@ def resolve(
     *,
     as_of: datetime | None = None,
     keep: Collection[str] = (),
+    like: Host | None = None,
 ) -> str:
     """Make the text of a fresh lock for a host and a target.
 
@@ -43,6 +44,8 @@ def resolve(
         target: the target.
         as_of: the day that the indexes of a frozen mirror must have been valid on; today's if not given.
         keep: suites that are not asked: what the present lock says of their packages stays.
+        like: another host, whose lock says which of the target's own packages are taken: what runs on the
+            target is then the same on both.
 
     Raises:
         CatalogError: a declared package does not exist in its suite and architecture, or in the present lock
@@ -55,26 +58,27 @@ def resolve(
     present = catalog.lock(host, target) if path.is_file() else None
     seen = present.evidence if present else {}
     chain = Chain(ctx, catalog, seen=seen, as_of=as_of)
-    known = _known(present, keep)
+    known = _Known(host, keep, present, catalog.lock(like, target) if like else None)
     with ctx.log.step("Reading signed package indexes"):
-        indexes = _read_indexes(chain, declarations.values(), host, keep)
+        indexes = _read_indexes(chain, declarations.values(), host, known)
     components = {
         declaration.name: [
             artifact
             for block in declaration.packages
             for artifact in (
-                _kept(declaration, block, known)
-                if block.suite in keep
+                known.of(declaration, block)
+                if known.covers(block)
                 else _block(chain, declaration, block, indexes, host)
             )
         ]
         for declaration in declarations.values()
     }
-    suites = sorted({block.suite for d in declarations.values() for block in d.packages})
-    evidence = {suite: seen[suite] if suite in keep else chain.evidence(suite) for suite in suites}
+    blocks = [block for declaration in declarations.values() for block in declaration.packages]
+    asked = {block.suite: chain.evidence(block.suite) for block in blocks if not known.covers(block)}
+    evidence = known.evidence(asked, {block.suite for block in blocks})
     every = [artifact for items in components.values() for artifact in items]
-    sizes = {artifact.sha256: artifact.unpacked_size for artifact in every if artifact.suite in keep}
-    sizes |= measure(ctx, catalog, [a for a in every if a.suite not in keep], evidence)
+    sizes = {artifact.sha256: artifact.unpacked_size for artifact in every}
+    sizes |= measure(ctx, catalog, [a for a in every if a.unpacked_size == _UNKNOWN], evidence)
     return render(
         host=host.name,
         target=target.name,
@@ -90,13 +94,11 @@ def resolve(
 _Indexes = Mapping[tuple[str, str], Mapping[str, list[Package]]]
 
 
-def _read_indexes(
-    chain: Chain, declarations: Iterable[Declaration], host: Host, keep: Collection[str]
-) -> _Indexes:
+def _read_indexes(chain: Chain, declarations: Iterable[Declaration], host: Host, known: _Known) -> _Indexes:
     wanted: dict[tuple[str, str], set[str]] = {}
     for declaration in declarations:
         for block in declaration.packages:
-            if block.suite not in keep:
+            if not known.covers(block):
                 arch = index_arch(block.arch, host.debian)
                 wanted.setdefault((block.suite, arch), set()).update(block.names)
     return {(suite, arch): chain.packages(suite, arch, names) for (suite, arch), names in wanted.items()}
@@ -119,27 +121,59 @@ def _block(
         yield artifact_of(package, archive, block.suite, _UNKNOWN)
 
 
-_Known = Mapping[tuple[str, str, str], Artifact]
-"""Artifacts by suite, architecture and name."""
+class _Known:
+    """What locks that are there say, of blocks that no index is asked about.
 
+    Args:
+        host: the machine that the lock is made for.
+        keep: suites of which the present lock's word stands.
+        present: the present lock, if there is one.
+        like: the same target's lock for another host, for the packages of the target's own architecture.
+    """
 
-def _known(present: Lock | None, keep: Collection[str]) -> _Known:
-    if present is None:
-        return {}
-    every = (artifact for items in present.components.values() for artifact in items)
-    return {(a.suite, a.arch, a.name): a for a in every if a.suite in keep}
+    def __init__(self, host: Host, keep: Collection[str], present: Lock | None, like: Lock | None) -> None:
+        self._host = host
+        self._keep = frozenset(keep)
+        self._present = present
+        self._like = like
 
+    def covers(self, block: PackageSet) -> bool:
+        """Whether a block's packages are taken from a lock."""
+        return block.suite in self._keep or self._is_alike(block)
 
-def _kept(declaration: Declaration, block: PackageSet, known: _Known) -> Iterable[Artifact]:
-    for name in block.names:
-        artifact = known.get((block.suite, block.arch, name)) or known.get((block.suite, "all", name))
-        if artifact is None:
-            raise CatalogError(
-                f"component {declaration.name}: the present lock has no package {name} for {block.arch} of "
-                f"{block.suite}",
-                hint=f"make the lock without `--keep {block.suite}`",
-            )
-        yield artifact
+    def of(self, declaration: Declaration, block: PackageSet) -> Iterable[Artifact]:
+        """The packages of a block.
+
+        Raises:
+            CatalogError: the lock lacks one.
+        """
+        lock, option = (
+            (self._like, "--like") if self._is_alike(block) else (self._present, f"--keep {block.suite}")
+        )
+        every = (artifact for items in (lock.components if lock else {}).values() for artifact in items)
+        found = {(a.arch, a.name): a for a in every if a.suite == block.suite}
+        for name in block.names:
+            artifact = found.get((block.arch, name)) or found.get(("all", name))
+            if artifact is None:
+                raise CatalogError(
+                    f"component {declaration.name}: the lock that is there has no package {name} for "
+                    f"{block.arch} of {block.suite}",
+                    hint=f"make the lock without `{option}`",
+                )
+            yield artifact
+
+    def evidence(
+        self, asked: Mapping[str, SuiteEvidence], suites: Collection[str]
+    ) -> dict[str, SuiteEvidence]:
+        """What the new lock says of each suite: what the index says, and the locks that files came from."""
+        present = self._present.evidence if self._present else {}
+        kept = {suite: one for suite, one in present.items() if suite in self._keep}
+        alike = self._like.evidence if self._like else {}
+        merged = merge_evidence([asked, kept, alike])
+        return {suite: merged[suite] for suite in sorted(suites)}
+
+    def _is_alike(self, block: PackageSet) -> bool:
+        return self._like is not None and block.arch not in (self._host.debian, "all")
 
 
 def measure(

@@ -86,7 +86,10 @@ def write_cross_sysconfig(
     """
     variables = cross_variables(python, tools)
     abi, machine = python.sysconfig.get("ABIFLAGS", ""), python.sysconfig.get("MACHDEP", "linux")
-    name = f"_sysconfigdata_{abi}_{machine}_{python.sysconfig.get('MULTIARCH') or target.multiarch}"
+    # A name that no interpreter's own module has: the build Python's would be found first where it is of the
+    # target's machine, since `python -I` puts PYTHONPATH out of the way.
+    multiarch = python.sysconfig.get("MULTIARCH") or target.multiarch
+    name = f"_sysconfigdata_{abi}_{machine}_{multiarch}_xtool"
     lines = [f"    {key!r}: {variables[key]!r},\n" for key in sorted(variables)]
     folder.mkdir(parents=True, exist_ok=True)
     text = "".join(["build_time_vars = {\n", *lines, "}\n"])

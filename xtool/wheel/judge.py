@@ -14,6 +14,7 @@ from xtool.elf import ElfHeader
 from xtool.python.versions import parse_python
 from xtool.targets import Glibc, Target, format_glibc
 from xtool.wheel.checks import Expected, check_file, check_header, is_libpython
+from xtool.wheel.compilers import check_compilers
 from xtool.wheel.contents import Contents, find_library, scan
 from xtool.wheel.findings import Finding, Reason, Verdict, error, ordered, warning
 from xtool.wheel.machines import Machine, of_tag, of_target
@@ -55,6 +56,7 @@ def judge(
     sysroot_exports: Path | None = None,
     trace: Trace | None = None,
     library_dirs: Sequence[Path] | None = None,
+    compiler: str = "",
 ) -> Verdict:
     """Judge a wheel that was built for a target.
 
@@ -67,6 +69,7 @@ def judge(
         trace: what the compilers opened, or None.
         library_dirs: for a wheel that `repair` will still mend, the folders it takes libraries from;
             None for a finished one.
+        compiler: version of the GCC that must have made the files, where no ELF header would tell.
 
     Raises:
         UsageError: the file is absent or not named as a wheel, or no policy covers the floor.
@@ -84,6 +87,8 @@ def judge(
             findings += examine(contents, expected, floor, grafted=grafted)
             if expected.final:
                 findings += _check_floor(floor)
+        if compiler:
+            findings += check_compilers(contents, compiler)
         if trace is not None:
             findings += check_trace(trace)
         return verdict(opened, contents, machine, findings, grafted=grafted)
