@@ -134,7 +134,7 @@ def plan(ctx: Context, request: Request, unreachable: MutableMapping[str, str] |
     host = current_host()
     choose.names(catalog, request.sysroot)
     lock = _load_lock(ctx, catalog, host, request)
-    pick = offers.Choice(ctx, request.python_source, lock)
+    pick = offers.Choice(ctx, request.python_source, lock, reach=unreachable is not None)
     for version in request.versions:
         pick.check(request.target, version)
     gcc_recipe = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)

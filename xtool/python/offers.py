@@ -12,7 +12,7 @@ from functools import cached_property
 
 from xtool.catalog import Catalog, Lock
 from xtool.context import Context
-from xtool.errors import NetworkError, UsageError
+from xtool.errors import NetworkError, OfflineError, UsageError
 from xtool.python import portable, uvtable
 from xtool.python.versions import sort_key
 from xtool.recipes import Recipe
@@ -95,11 +95,13 @@ class Choice:
         ctx: settings, log, environment.
         wanted: `auto`, `portable` or `debian`.
         lock: what Debian has.
+        reach: whether a Python that is not installed and that no source in reach has is an error.
     """
 
     ctx: Context
     wanted: str
     lock: Lock
+    reach: bool = True
 
     def __post_init__(self) -> None:
         if self.wanted not in portable.SOURCES:
@@ -160,9 +162,8 @@ class Choice:
             return recipe(source=self.wanted)
         if version in place.debian:
             return recipe(source="portable" if self._better(version, place) else "debian")
-        # Offline, what has to be fetched says so itself; here a machine would wait for what cannot be had.
-        if not self.ctx.settings.offline and not self._reachable:
-            raise _out_of_reach(version, place)
+        if self.reach and not self._reachable:
+            raise _out_of_reach(version, place, offline=self.ctx.settings.offline)
         return recipe(source="portable")
 
     def _better(self, version: str, place: _Place) -> bool:
@@ -208,8 +209,15 @@ class _Place:
     more: str = ""
 
 
-def _out_of_reach(version: str, place: _Place) -> NetworkError:
-    """What is wrong where only the portable source has a version, and does not answer."""
+def _out_of_reach(version: str, place: _Place, *, offline: bool) -> NetworkError:
+    """What is wrong where only the portable source has a version, and may not be asked or does not answer."""
+    if offline:
+        return OfflineError(
+            f"Python {version} for {place.name} is a portable build, and `--offline` forbids fetching it",
+            facts=[f"Debian's packages have {_listed(place.debian)}"],
+            hint=f"run once without `--offline`, {place.more}or choose another `--python`",
+            code="portable-unreachable",
+        )
     return NetworkError(
         f"Python {version} for {place.name} is a portable build, and these are out of reach",
         facts=[f"what can be had now: {_listed(place.debian)}"],

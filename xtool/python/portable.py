@@ -16,7 +16,7 @@ from xtool import proc
 from xtool.catalog import Catalog, Lock
 from xtool.context import Context
 from xtool.errors import CommandFailed, IntegrityError, NetworkError, OfflineError
-from xtool.python.uvtable import TABLE_VARIABLE
+from xtool.python.uvtable import TABLE_VARIABLE, http_variables
 from xtool.python.versions import sort_key
 from xtool.targets import Host, Target
 
@@ -135,8 +135,8 @@ def _run_uv(ctx: Context, key: str, place: Path, otherwise: str) -> None:
         for name, value in ctx.environ.items()
         if name in _PASSED_ON or not name.startswith(("UV_", "PYTHON", "VIRTUAL_ENV"))
     }
-    timeout = f"{max(1, round(ctx.settings.stall_timeout))}"
-    done = proc.run(argv, log=ctx.log, env={**kept, "UV_HTTP_TIMEOUT": timeout}, check=False)
+    environ = {**kept, **http_variables(ctx, ctx.settings.stall_timeout)}
+    done = proc.run(argv, log=ctx.log, env=environ, check=False)
     if done.returncode != 0:
         raise _explain(key, done, otherwise)
 

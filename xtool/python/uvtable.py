@@ -76,6 +76,14 @@ def versions(ctx: Context, machine: str) -> dict[str, bool]:
     return {version: early for version, early in every.items() if parse_python(version) >= oldest}
 
 
+def http_variables(ctx: Context, timeout: float) -> dict[str, str]:
+    """xtool's settings for transfers as uv's variables; the time-out is in seconds without a byte."""
+    return {
+        "UV_HTTP_TIMEOUT": f"{max(1, round(timeout))}",
+        "UV_HTTP_RETRIES": str(ctx.settings.retries),
+    }
+
+
 def _uv_version() -> str:
     from importlib.metadata import version
 
@@ -86,12 +94,12 @@ def _ask(ctx: Context, url: str) -> dict[str, dict[str, bool]]:
     from uv import find_uv_bin
 
     argv = [find_uv_bin(), "python", "list", "--all-versions", "--all-platforms", "--all-arches"]
-    argv += ["--only-downloads", "--output-format", "json", "--no-config", "--color", "never"]
+    argv += ["--only-downloads", "--output-format", "json", "--no-config", "--no-cache", "--color", "never"]
     if ctx.settings.offline or not url:
         argv.append("--offline")
     environ = {name: value for name, value in ctx.environ.items() if not name.startswith(("UV_", "PYTHON"))}
     if url:
-        environ |= {TABLE_VARIABLE: url, "UV_HTTP_TIMEOUT": f"{max(1, round(ctx.settings.connect_timeout))}"}
+        environ |= {TABLE_VARIABLE: url, **http_variables(ctx, ctx.settings.connect_timeout)}
     try:
         done = proc.run(argv, log=SilentLog(), env=environ, merge=False, what="asking uv for its Pythons")
         return _digested(json.loads(done.stdout))

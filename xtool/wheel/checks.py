@@ -132,6 +132,7 @@ def _check_suffix(member: str, suffix: str, expected: Expected) -> Iterator[Find
             cure=cure,
         )
         return
+    flavours = {abi.endswith("t") for abi in expected.name.abis if abi.startswith("cp")}
     found = f"{match['version'][0]}.{match['version'][1:]}{'t' if 't' in match['flags'] else ''}"
     if limited:
         yield error(
@@ -147,9 +148,7 @@ def _check_suffix(member: str, suffix: str, expected: Expected) -> Iterator[Find
             file=member,
             cure=cure,
         )
-    elif ("t" in match["flags"]) != any(
-        abi.endswith("t") for abi in expected.name.abis if abi.startswith("cp")
-    ):
+    elif flavours and ("t" in match["flags"]) not in flavours:
         yield error(
             "extension-suffix",
             f"ends in `{suffix}`, in a wheel for ABI {'.'.join(expected.name.abis)}",
