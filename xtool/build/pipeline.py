@@ -241,7 +241,7 @@ def _build_one(
             "glibc": format_glibc(kit.pythons[version].glibc),
         },
         timings=clock.seconds,
-        warnings=tuple(str(finding) for finding in verdict.warnings),
+        warnings=(*(str(finding) for finding in verdict.warnings), *smoke.warnings),
     )
 
 
