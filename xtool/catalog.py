@@ -233,13 +233,24 @@ class Catalog:
         """Archives whose files may be pinned by hash alone."""
         return frozenset(archive.name for archive in self.archives.values() if archive.kind == "rpm")
 
-    @cached_property
+    @property
     def portable_python_mirror(self) -> str:
         """Where uv gets portable CPython builds when nothing else is configured."""
+        return self._portable_python["mirror"]
+
+    @property
+    def portable_python_oldest(self) -> str:
+        """The oldest version of portable CPython builds that is offered, as `X.Y`."""
+        return self._portable_python["oldest"]
+
+    @cached_property
+    def _portable_python(self) -> Mapping[str, str]:
         path = self.root / "sources.toml"
-        document = load(path)
-        check_fields(document.get("portable_python"), path, required={"mirror"}, where="portable_python")
-        return str(document["portable_python"]["mirror"])
+        table: Any = load(path).get("portable_python")
+        fields = ("mirror", "oldest")
+        check_fields(table, path, required=set(fields), where="portable_python")
+        check_texts(table, fields, path, "portable_python")
+        return {name: table[name] for name in fields}
 
     def declarations(self, host: Host, target: Target) -> Mapping[str, Declaration]:
         """The declared components for a host and a target, by name; without those that the target lacks."""

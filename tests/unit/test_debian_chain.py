@@ -257,6 +257,43 @@ def test_a_release_that_is_still_valid_is_taken(mirror: Mirror, ctx: Context) ->
     assert mirror.lock(ctx).components
 
 
+def test_a_suite_that_stands_still_may_have_been_valid_on_a_day_of_its_time(
+    mirror: Mirror, ctx: Context
+) -> None:
+    catalog, target = mirror.catalog, mirror.catalog.target("ppc64le")
+    mirror.publish(valid_until=RELEASED + timedelta(days=7))
+    day = RELEASED + timedelta(days=1)
+    assert resolve(ctx, catalog, HOST, target, as_of=day).startswith("# Made by")
+    for other in (RELEASED + timedelta(days=8), RELEASED - timedelta(days=1)):
+        # Past its time on that day; or newer than that day, so that it must be valid today.
+        with pytest.raises(IntegrityError, match="was valid until"):
+            resolve(ctx, catalog, HOST, target, as_of=other)
+
+
+def test_what_a_lock_says_of_a_suite_can_be_kept(mirror: Mirror, ctx: Context, server: FakeServer) -> None:
+    catalog, target = mirror.catalog, mirror.catalog.target("ppc64le")
+    lock = mirror.lock(ctx)
+    mirror.archive.package("zed", "1:1.0-3")
+    mirror.publish(date=RELEASED + timedelta(days=60))
+    before = server.count()
+    text = resolve(ctx, catalog, HOST, target, keep=["trixie"])
+    assert (text, server.count()) == (catalog.lock_path(HOST, target).read_text(), before)
+    newer = mirror.lock(ctx)
+    assert [a.version for a in newer.artifacts("gcc") if a.name == "zed"] == ["1:1.0-3"]
+    assert newer.evidence["trixie"].date > lock.evidence["trixie"].date
+
+
+def test_a_package_that_no_lock_knows_cannot_be_kept(mirror: Mirror, ctx: Context) -> None:
+    mirror.lock(ctx)
+    more = component("desktop", {("trixie", "{debian}"): ["libx11-6"]})
+    path = mirror.root / "components.toml"
+    path.write_text(path.read_text() + more)
+    target = mirror.catalog.target("ppc64le")
+    with pytest.raises(CatalogError, match="libx11-6") as caught:
+        resolve(ctx, mirror.catalog, HOST, target, keep=["trixie"])
+    assert "--keep trixie" in (caught.value.hint or "")
+
+
 def test_a_dated_snapshot_may_be_past_its_time(
     mirror: Mirror, make_context: Callable[..., Context], server: FakeServer
 ) -> None:

@@ -145,7 +145,12 @@ def test_build_details_hold_what_meson_reads(target: Target, tmp_path: Path) -> 
     assert details["language"]["version"] == "3.13"
     assert details["abi"]["flags"] == ["t"]
     assert details["abi"]["extension_suffix"] == ".cpython-313-powerpc64le-linux-gnu.so"
-    assert details["abi"]["stable_abi_suffix"] == ".abi3.so"
+    # Without the GIL no file of the stable ABI is looked for (Python/dynload_shlib.c).
+    assert "stable_abi_suffix" not in details["abi"]
+    assert details["suffixes"]["extensions"] == [".cpython-313-powerpc64le-linux-gnu.so", ".so"]
+    with_gil = build_details(target, make_python())
+    assert with_gil["abi"]["stable_abi_suffix"] == ".abi3.so"
+    assert ".abi3.so" in with_gil["suffixes"]["extensions"]
     assert details["libpython"] == {"link_extensions": False}
     assert details["c_api"]["headers"] == "/root-of-target/usr/include/python3.13"
 

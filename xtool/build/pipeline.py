@@ -241,7 +241,7 @@ def _build_one(
             "glibc": format_glibc(kit.pythons[version].glibc),
         },
         timings=clock.seconds,
-        warnings=tuple(str(finding) for finding in verdict.warnings),
+        warnings=(*(str(finding) for finding in verdict.warnings), *smoke.warnings),
     )
 
 
@@ -292,7 +292,7 @@ def _smoke(
             test_requires=request.test_requires,
             project=source.path,
             wheel_dirs=(request.outdir,) if request.outdir.is_dir() else (),
-            desktop=partial(ensure_desktop, ctx, kit.target, version),
+            desktop=partial(ensure_desktop, ctx, kit, version),
         )
         result.raise_for_failure(wheel)
     return result
