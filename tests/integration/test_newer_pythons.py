@@ -1,4 +1,4 @@
-"""Python 3.14 of Debian's testing suite, for the target and for builds: its C library is newer than the host's."""
+"""Python 3.14 of Debian's testing suite, for the target and for builds, on a newer C library."""
 
 from __future__ import annotations
 
