@@ -33,6 +33,8 @@ class Result:
         text: what a person reads on stdout; only results, never messages.
         errors: what failed, where other parts did not.
         exit_code: where the outcome asks for another code than the first error's, or 0 without errors.
+        partial: something was made, something failed.
+        summary: what a person reads on stderr in the end, below the errors.
     """
 
     data: Mapping[str, Any]
@@ -40,6 +42,7 @@ class Result:
     errors: tuple[XtoolError, ...] = ()
     exit_code: int | None = None
     partial: bool = False
+    summary: str = ""
 
     @property
     def code(self) -> int:
