@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.crossenv import asked, files, variables
+from xtool.crossenv import asked, compilercache, files, variables
 from xtool.crossenv.trace import BuildTrace, read_trace
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.errors import UsageError
@@ -98,6 +98,9 @@ class CrossEnv:
             for index, item in enumerate(group)
         )
         env = cls._write(ctx, kit, python, folder, trace, Policy(allowed), maps, roots)
+        if (cache := compilercache.find(ctx)) is not None:
+            ctx.log.detail(f"compilers go through {cache.program}")
+            compilercache.start(ctx, cache)
         environ = {
             **variables.build_environment(ctx.environ),
             **variables.parallel_environment(jobs),
@@ -153,6 +156,7 @@ class CrossEnv:
                 prefix_maps=maps,
                 policy=policy,
                 trace=trace,
+                cache=compilercache.find(ctx) if trace is not None else None,
                 # A shell of the user's goes on having its own `gcc`.
                 plain_names=trace is not None and same_machine(kit.host, kit.target),
             ),
