@@ -64,6 +64,9 @@ class Target:
         qemu_cpu: CPU model of the baseline, for `-cpu`.
         lowest_glibc: the lowest glibc that has a manylinux policy for this machine.
         long_double: the long double format in meson's spelling (`longdouble_format`).
+        char_signed: whether plain `char` has a sign (each processor's ABI says).
+        double_alignment: alignment in bytes of `double` and `long long` as members of a struct: 8, but 4 by
+            the i386 supplement of the System V ABI.
         dynamic_linker: absolute path of the program interpreter (`/lib64/ld64.so.2`).
         cflags: compiler flags of the baseline, always passed.
         ldflags: linker flags of the target, always passed.
@@ -82,6 +85,8 @@ class Target:
     qemu_cpu: str
     lowest_glibc: Glibc
     long_double: str
+    char_signed: bool
+    double_alignment: int
     dynamic_linker: str
     cflags: tuple[str, ...]
     ldflags: tuple[str, ...]

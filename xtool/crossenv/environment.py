@@ -12,7 +12,7 @@ from pathlib import Path
 from xtool.catalog import Catalog
 from xtool.context import Context
 from xtool.crossenv import asked, files, variables
-from xtool.crossenv.trace import BuildTrace, read_trace
+from xtool.crossenv.trace import ASKED, BuildTrace, read_trace
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
@@ -102,6 +102,7 @@ class CrossEnv:
             **variables.build_environment(ctx.environ),
             **variables.parallel_environment(jobs),
             **env.environ,
+            **_facts(kit, python, sources.get("source", ()), trace),
             "TMPDIR": str(temporary),
             "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
             "PATH": os.pathsep.join([str(env.bindir), *map(str, path), ctx.environ.get("PATH", os.defpath)]),
@@ -268,6 +269,18 @@ def _flags(environ: Mapping[str, str], kit: Kit) -> dict[str, str]:
     if user("CPPFLAGS"):
         flags["CPPFLAGS"] = user("CPPFLAGS")
     return flags
+
+
+def _facts(kit: Kit, python: TargetPython, source: tuple[Path, ...], trace: Path) -> dict[str, str]:
+    """What `xtool.crossenv.facts_shim` answers with, whom, and where it writes down what was asked."""
+    return {
+        "XTOOL_CROSS_BITS": str(kit.target.elf.bits),
+        "XTOOL_CROSS_BYTEORDER": "little" if kit.target.elf.little_endian else "big",
+        "XTOOL_CROSS_DOUBLE_ALIGNMENT": str(kit.target.double_alignment),
+        "XTOOL_CROSS_LONG_DOUBLE": str(python.sysconfig["SIZEOF_LONG_DOUBLE"]),
+        "XTOOL_CROSS_SOURCE": os.pathsep.join(map(str, source)),
+        "XTOOL_CROSS_ASKED": str(trace / ASKED),
+    }
 
 
 def _join(*words: str) -> str:
