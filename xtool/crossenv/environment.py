@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.crossenv import asked, files, variables
+from xtool.crossenv import asked, files, pyconfig, variables
 from xtool.crossenv.trace import ASKED, BuildTrace, read_trace
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.errors import UsageError
@@ -80,12 +80,13 @@ class CrossEnv:
         Raises:
             UsageError: the kit has no such Python, or the user's flags for targets cannot be read.
         """
-        python = target_python(kit, version)
+        own = target_python(kit, version)
+        python = pyconfig.fit(ctx, kit, own, folder)
         trace = folder / "trace"
         temporary = folder / "tmp"
         for made in (trace, temporary):
             made.mkdir(parents=True, exist_ok=True)
-        roots = _kit_roots(kit, python) | {
+        roots = _kit_roots(kit, own, python) | {
             "temporary": (temporary,),
             "user": _user_roots(ctx.environ, kit),
             "cross": (folder / "sysconfig",),
@@ -121,8 +122,9 @@ class CrossEnv:
         It takes no notes, its compilers refuse only folders that hosts keep their own files in, and `environ`
         holds just what it adds.
         """
-        python = target_python(kit, version)
-        roots = _kit_roots(kit, python)
+        own = target_python(kit, version)
+        python = pyconfig.fit(ctx, kit, own, folder)
+        roots = _kit_roots(kit, own, python)
         allowed = tuple(dict.fromkeys(item for group in roots.values() for item in group))
         return cls._write(ctx, kit, python, folder, None, Policy(allowed, HOST_PATHS), (), roots)
 
@@ -287,11 +289,11 @@ def _join(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _kit_roots(kit: Kit, python: TargetPython) -> dict[str, tuple[Path, ...]]:
+def _kit_roots(kit: Kit, own: TargetPython, fitted: TargetPython) -> dict[str, tuple[Path, ...]]:
     return {
         "toolchain": (kit.toolchain.path,),
         "sysroot": (kit.sysroot.path,),
-        "python": python.includes,
+        "python": tuple(dict.fromkeys((*own.includes, *fitted.includes))),
     }
 
 
