@@ -18,7 +18,7 @@ from typing import Any
 
 from xtool import proc
 from xtool.build import environment as environments
-from xtool.build import hints, kept
+from xtool.build import foreignheaders, hints, kept
 from xtool.build.source import Source
 from xtool.context import Context
 from xtool.crossenv.adapters import BuildSystem, ConfigSettings, adapter_for
@@ -135,6 +135,7 @@ def build_wheel(
             )
         trace = cross.read_trace()
     trace.check(source.label)
+    foreignheaders.check(ctx, kit, trace, pristine=source.path, project=project, what=source.label)
     for word in trace.skipped:
         ctx.log.detail(f"left out of compiler commands, because it is this machine's: {word}")
     _tell_answers(ctx, trace, kit)
