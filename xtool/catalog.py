@@ -333,12 +333,14 @@ def _read_archive(name: str, entry: Any, path: Path) -> Archive:
 def _read_target(path: Path) -> Target:
     document = load(path)
     fields = set(Target.__dataclass_fields__)
+    lists = ("cflags", "ldflags", "limits")
+    document.setdefault("limits", [])
     check_fields(document, path, required=fields | {"schema"})
     elf = document.pop("elf")
     check_fields(elf, path, required=set(ElfIdentity.__dataclass_fields__), where="elf")
     document.pop("schema")
     numbers = {"char_signed": bool, "double_alignment": int}
-    check_texts(document, fields - {"elf", "cflags", "ldflags", *numbers}, path)
+    check_texts(document, fields - {"elf", *lists, *numbers}, path)
     check_texts(elf, ("machine",), path, "elf")
     _check_kinds(document, numbers, path)
     _check_kinds(elf, {"bits": int, "flags": int, "flags_mask": int, "little_endian": bool}, path, "elf: ")
@@ -346,8 +348,7 @@ def _read_target(path: Path) -> Target:
         document["lowest_glibc"] = parse_glibc(document["lowest_glibc"])
     except ValueError as error:
         raise CatalogError(f"{path}: {error}", hint=MEND) from error
-    document["cflags"] = texts(document, "cflags", path, "flags")
-    document["ldflags"] = texts(document, "ldflags", path, "flags")
+    document |= {name: texts(document, name, path, "flags") for name in lists}
     return Target(**document, elf=ElfIdentity(**elf))
 
 

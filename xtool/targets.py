@@ -72,6 +72,7 @@ class Target:
         ldflags: linker flags of the target, always passed.
         cpu_family: meson's `cpu_family` (`ppc64`).
         elf: what every ELF header of the target says.
+        limits: what does not work for the target, or works otherwise than elsewhere; sentences for users.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Target:
     ldflags: tuple[str, ...]
     cpu_family: str
     elf: ElfIdentity
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
