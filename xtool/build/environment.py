@@ -133,21 +133,25 @@ def create(ctx: Context, python: BuildPython, folder: Path) -> BuildEnvironment:
 
 
 # The test is in the .pth so that processes outside a build do not even import the module.
+_SHIMS = {SHIM_MODULE: "machine_shim.py", "_xtool_facts_shim": "facts_shim.py"}
+"""Module in a build environment -> the file of `xtool/crossenv/` that it is a copy of."""
+
 _PTH = f"import os; 'XTOOL_CROSS_MACHINE' in os.environ and __import__('{SHIM_MODULE}')\n"
 
 
 def install_shim(site_packages: Path) -> None:
-    """Put the machine shim where every start of the interpreter finds it."""
-    shutil.copyfile(_shim(), site_packages / f"{SHIM_MODULE}.py")
+    """Put the shims where every start of the interpreter finds them."""
+    for module, file in _SHIMS.items():
+        shutil.copyfile(_shim(file), site_packages / f"{module}.py")
     (site_packages / f"{SHIM_MODULE}.pth").write_text(_PTH, encoding="utf-8")
 
 
 def shim_text() -> str:
     """All that `install_shim` writes."""
-    return _shim().read_text(encoding="utf-8") + _PTH
+    return "".join(_shim(file).read_text(encoding="utf-8") for file in _SHIMS.values()) + _PTH
 
 
-def _shim() -> Path:
+def _shim(file: str) -> Path:
     from xtool import crossenv
 
-    return Path(crossenv.__file__).with_name("machine_shim.py")
+    return Path(crossenv.__file__).with_name(file)

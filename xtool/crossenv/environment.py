@@ -11,8 +11,8 @@ from pathlib import Path
 
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.crossenv import asked, compilercache, files, variables
-from xtool.crossenv.trace import BuildTrace, read_trace
+from xtool.crossenv import asked, compilercache, files, pyconfig, variables
+from xtool.crossenv.trace import ASKED, BuildTrace, read_trace
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
@@ -80,12 +80,13 @@ class CrossEnv:
         Raises:
             UsageError: the kit has no such Python, or the user's flags for targets cannot be read.
         """
-        python = target_python(kit, version)
+        own = target_python(kit, version)
+        python = pyconfig.fit(ctx, kit, own, folder)
         trace = folder / "trace"
         temporary = folder / "tmp"
         for made in (trace, temporary):
             made.mkdir(parents=True, exist_ok=True)
-        roots = _kit_roots(kit, python) | {
+        roots = _kit_roots(kit, own, python) | {
             "temporary": (temporary,),
             "user": _user_roots(ctx.environ, kit),
             "cross": (folder / "sysconfig",),
@@ -105,6 +106,7 @@ class CrossEnv:
             **variables.build_environment(ctx.environ),
             **variables.parallel_environment(jobs),
             **env.environ,
+            **_facts(kit, python, sources.get("source", ()), trace),
             "TMPDIR": str(temporary),
             "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
             "PATH": os.pathsep.join([str(env.bindir), *map(str, path), ctx.environ.get("PATH", os.defpath)]),
@@ -123,8 +125,9 @@ class CrossEnv:
         It takes no notes, its compilers refuse only folders that hosts keep their own files in, and `environ`
         holds just what it adds.
         """
-        python = target_python(kit, version)
-        roots = _kit_roots(kit, python)
+        own = target_python(kit, version)
+        python = pyconfig.fit(ctx, kit, own, folder)
+        roots = _kit_roots(kit, own, python)
         allowed = tuple(dict.fromkeys(item for group in roots.values() for item in group))
         return cls._write(ctx, kit, python, folder, None, Policy(allowed, HOST_PATHS), (), roots)
 
@@ -276,15 +279,27 @@ def _flags(environ: Mapping[str, str], kit: Kit) -> dict[str, str]:
     return flags
 
 
+def _facts(kit: Kit, python: TargetPython, source: tuple[Path, ...], trace: Path) -> dict[str, str]:
+    """What `xtool.crossenv.facts_shim` answers with, whom, and where it writes down what was asked."""
+    return {
+        "XTOOL_CROSS_BITS": str(kit.target.elf.bits),
+        "XTOOL_CROSS_BYTEORDER": "little" if kit.target.elf.little_endian else "big",
+        "XTOOL_CROSS_DOUBLE_ALIGNMENT": str(kit.target.double_alignment),
+        "XTOOL_CROSS_LONG_DOUBLE": str(python.sysconfig["SIZEOF_LONG_DOUBLE"]),
+        "XTOOL_CROSS_SOURCE": os.pathsep.join(map(str, source)),
+        "XTOOL_CROSS_ASKED": str(trace / ASKED),
+    }
+
+
 def _join(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _kit_roots(kit: Kit, python: TargetPython) -> dict[str, tuple[Path, ...]]:
+def _kit_roots(kit: Kit, own: TargetPython, fitted: TargetPython) -> dict[str, tuple[Path, ...]]:
     return {
         "toolchain": (kit.toolchain.path,),
         "sysroot": (kit.sysroot.path,),
-        "python": python.includes,
+        "python": tuple(dict.fromkeys((*own.includes, *fitted.includes))),
     }
 
 
