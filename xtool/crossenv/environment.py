@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,15 +91,19 @@ class CrossEnv:
             "cross": (folder / "sysconfig",),
             **sources,
         }
-        allowed = tuple(dict.fromkeys(item for group in roots.values() for item in group))
+        allowed = _spellings(item for group in roots.values() for item in group)
         maps = tuple(
-            (item, f"/xtool/{name}" + (f"-{index}" if index else ""))
+            (spelling, f"/xtool/{name}" + (f"-{index}" if index else ""))
             for name, group in roots.items()
             for index, item in enumerate(group)
+            for spelling in _spellings([item])
         )
-        env = cls._write(ctx, kit, python, folder, trace, Policy(allowed), maps, roots)
+        base = variables.build_environment(ctx.environ)
+        spec = _wrapper_spec(kit, Policy(allowed))
+        spec = replace(spec, prefix_maps=maps, trace=trace, timestamp=variables.timestamp(base))
+        env = cls._write(ctx, kit, python, folder, spec, roots)
         environ = {
-            **variables.build_environment(ctx.environ),
+            **base,
             **variables.parallel_environment(jobs),
             **env.environ,
             "TMPDIR": str(temporary),
@@ -122,8 +126,8 @@ class CrossEnv:
         """
         python = target_python(kit, version)
         roots = _kit_roots(kit, python)
-        allowed = tuple(dict.fromkeys(item for group in roots.values() for item in group))
-        return cls._write(ctx, kit, python, folder, None, Policy(allowed, HOST_PATHS), (), roots)
+        allowed = _spellings(item for group in roots.values() for item in group)
+        return cls._write(ctx, kit, python, folder, _wrapper_spec(kit, Policy(allowed, HOST_PATHS)), roots)
 
     def read_trace(self) -> BuildTrace:
         """What the compilers and linkers of the build opened so far."""
@@ -136,26 +140,13 @@ class CrossEnv:
         kit: Kit,
         python: TargetPython,
         folder: Path,
-        trace: Path | None,
-        policy: Policy,
-        maps: tuple[tuple[Path, str], ...],
+        spec: WrapperSpec,
         roots: Mapping[str, tuple[Path, ...]],
     ) -> CrossEnv:
         from xtool.python.sysconfigdata import write_build_details, write_cross_sysconfig
 
         bindir = folder / "bin"
-        write_wrappers(
-            WrapperSpec(
-                toolchain=kit.toolchain,
-                sysroot=kit.sysroot.path,
-                cflags=kit.target.cflags,
-                ldflags=kit.target.ldflags,
-                prefix_maps=maps,
-                policy=policy,
-                trace=trace,
-            ),
-            bindir,
-        )
+        write_wrappers(spec, bindir)
         rules = read_rules(Catalog(ctx.settings.toolchains_dir).root)
         asked.write_programs(kit, rules, bindir)
         runner = asked.write_runner(kit, python, bindir)
@@ -202,7 +193,7 @@ class CrossEnv:
             bindir=bindir,
             environ=environ,
             roots=roots,
-            trace=trace,
+            trace=spec.trace,
             cmake_toolchain=cmake,
             meson_cross_file=meson,
             build_details=details,
@@ -274,12 +265,29 @@ def _join(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
+def _wrapper_spec(kit: Kit, policy: Policy) -> WrapperSpec:
+    return WrapperSpec(
+        toolchain=kit.toolchain,
+        sysroot=kit.sysroot.path,
+        cflags=kit.target.cflags,
+        ldflags=kit.target.ldflags,
+        prefix_maps=(),
+        policy=policy,
+        trace=None,
+    )
+
+
 def _kit_roots(kit: Kit, python: TargetPython) -> dict[str, tuple[Path, ...]]:
     return {
         "toolchain": (kit.toolchain.path,),
         "sysroot": (kit.sysroot.path,),
         "python": python.includes,
     }
+
+
+def _spellings(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Folders as they were named and with links resolved: GCC finds its own files by the resolved name."""
+    return tuple(dict.fromkeys(spelling for folder in folders for spelling in (folder, folder.resolve())))
 
 
 def _user_roots(environ: Mapping[str, str], kit: Kit) -> tuple[Path, ...]:

@@ -49,6 +49,7 @@ class WrapperSpec:
         prefix_maps: folders and the names that stand for them in what the compiler writes.
         policy: which paths are the host's.
         trace: folder for the notes of what was opened; None for no notes.
+        timestamp: what `__TIMESTAMP__` stands for in C and C++; None for the time of each source file.
     """
 
     toolchain: Toolchain
@@ -58,6 +59,7 @@ class WrapperSpec:
     prefix_maps: tuple[tuple[Path, str], ...]
     policy: Policy
     trace: Path | None
+    timestamp: str | None = None
 
 
 def write_wrappers(spec: WrapperSpec, folder: Path) -> None:
@@ -76,7 +78,7 @@ def write_wrappers(spec: WrapperSpec, folder: Path) -> None:
     for name, tool in sorted(names.items()):
         driver = _DRIVER.fullmatch(name)
         if driver:
-            write_script(folder / f"{prefix}{name}", _driver_script(spec, tool, cpp=driver["kind"] == "cpp"))
+            write_script(folder / f"{prefix}{name}", _driver_script(spec, tool, driver["kind"]))
         elif name in ("ld", "ld.bfd", "ld.gold"):
             write_script(folder / f"{prefix}{name}", _linker_script(spec, tool))
         else:
@@ -234,9 +236,12 @@ exit 0
 """
 
 
-def _driver_script(spec: WrapperSpec, tool: Path, *, cpp: bool) -> str:
+def _driver_script(spec: WrapperSpec, tool: Path, kind: str) -> str:
     maps = [f"-ffile-prefix-map={folder}={name}" for folder, name in spec.prefix_maps]
     flags = [f"--sysroot={spec.sysroot}", *spec.cflags, *maps]
+    if spec.timestamp is not None and kind != "gfortran":
+        # GCC dates __DATE__ and __TIME__ by SOURCE_DATE_EPOCH, and this one by the file.
+        flags += ["-Wno-builtin-macro-redefined", f'-D__TIMESTAMP__="{spec.timestamp}"']
     ldflags = _quote(spec.ldflags)
     if spec.trace is None:
         note, tail = ":", _PLAIN_TAIL.format(ldflags=ldflags)
@@ -248,7 +253,7 @@ def _driver_script(spec: WrapperSpec, tool: Path, *, cpp: bool) -> str:
         real=shlex.quote(str(tool)),
         is_host=_is_host(spec.policy),
         note=note,
-        link="" if cpp else "1",
+        link="" if kind == "cpp" else "1",
         target=spec.toolchain.triplet,
         flags=_quote(flags),
         tail=tail,
