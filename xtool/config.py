@@ -120,6 +120,8 @@ KEYS = {
         Key("locked", "flag"),
         Key("frozen", "flag"),
         Key("outdir", "path"),
+        Key("log-dir", "path"),
+        Key("fail-fast", "flag"),
         Key("test-command", "texts"),
         Key("test-requires", "words"),
         Key("no-test", "flag"),

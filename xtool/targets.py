@@ -62,7 +62,9 @@ class Target:
         uv: the machine's name in uv's Python keys (`powerpc64le`).
         qemu: name of the qemu-user binary (`qemu-ppc64le`).
         qemu_cpu: CPU model of the baseline, for `-cpu`.
+        baseline: the oldest processor that wheels run on, as its makers call it; `cflags` say it to GCC.
         lowest_glibc: the lowest glibc that has a manylinux policy for this machine.
+        float_abi: how floating-point arguments are passed, with the document that says so.
         long_double: the long double format in meson's spelling (`longdouble_format`).
         dynamic_linker: absolute path of the program interpreter (`/lib64/ld64.so.2`).
         cflags: compiler flags of the baseline, always passed.
@@ -80,7 +82,9 @@ class Target:
     uv: str
     qemu: str
     qemu_cpu: str
+    baseline: str
     lowest_glibc: Glibc
+    float_abi: str
     long_double: str
     dynamic_linker: str
     cflags: tuple[str, ...]
@@ -104,6 +108,15 @@ class Host:
     triplet: str
     debian: str
     dynamic_linker: str
+
+
+def same_machine(host: Host, target: Target) -> bool:
+    """Whether the host could run the target's code itself.
+
+    Debian then packages the compiler as the native one, and nothing in an ELF header tells the host's files
+    from the target's.
+    """
+    return host.debian == target.debian
 
 
 HOSTS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from support.elfforge import elf
 from xtool import setup
 from xtool.build import pipeline
 from xtool.build.pipeline import BuildReport, BuildRequest, BuiltWheel
+from xtool.catalog import Catalog
 from xtool.cli.app import VERBS
 from xtool.context import Context
 from xtool.errors import CommandFailed, IntegrityError, StoreError, XtoolError
@@ -200,21 +201,35 @@ def test_a_failed_build(inside, builds: list[BuildRequest]) -> None:
 
 
 def test_one_target_of_two_that_fails_is_a_partial_success(inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ensure_kit(ctx: Context, request: Request) -> Kit:
-        if request.glibc is None and calls:
-            raise IntegrityError("checksum mismatch")
-        calls.append(request)
-        return make_kit(request)
+    def ensure_kits(ctx: Context, requests: Sequence[Request]) -> tuple[Kit | XtoolError, ...]:
+        return make_kit(requests[0]), IntegrityError("checksum mismatch", facts=["expected sha256 ab"])
 
-    calls: list[Request] = []
-    monkeypatch.setattr(setup, "ensure_kit", ensure_kit)
-    # One target has two names; as long as there is one target only, they count as two.
-    done = inside("setup", "ppc64le", "ppc64el", "--output", "json")
+    monkeypatch.setattr(setup, "ensure_kits", ensure_kits)
+    # A target that goes by two names is one target.
+    done = inside("setup", "ppc64le", "ppc64el", "s390x", "--output", "json")
     document = done.document
     assert (document["status"], done.code) == ("partial", 4)
-    assert len(document["data"]["kits"]) == 1
-    assert [error["code"] for error in document["errors"]] == ["integrity"]
+    assert [kit["target"] for kit in document["data"]["kits"]] == ["ppc64le"]
+    (error,) = document["errors"]
+    assert (error["code"], error["facts"]) == ("integrity", ["target: s390x", "expected sha256 ab"])
     assert "error: checksum mismatch" in done.stderr
+
+
+def test_all_stands_for_every_target_that_has_a_lock(inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ensure_kits(ctx: Context, requests: Sequence[Request]) -> tuple[Kit, ...]:
+        asked.extend(request.target.name for request in requests)
+        return tuple(map(make_kit, requests))
+
+    monkeypatch.setattr(setup, "ensure_kits", ensure_kits)
+    done = inside("setup", "s390x", "all", "--output", "json")
+    assert done.code == 0
+    catalog, host = Catalog(), current_host()
+    there = [name for name, target in catalog.targets.items() if catalog.lock_path(host, target).is_file()]
+    assert len(there) >= 8
+    assert asked == ["s390x", *(name for name in there if name != "s390x")]
+    assert f"{len(there)} targets are ready" in done.stderr
 
 
 class FakeEnv:
@@ -360,7 +375,10 @@ EMPTY_CACHE: dict[str, tuple[str, set[str]]] = {
     "list --available": ("list", {"targets"}),
     "show ppc64le": (
         "show",
-        {"target", "host", "pythons", "glibc", "sysroots", "lock", "installed", "setup"},
+        {
+            *("target", "host", "pythons", "python_sources", "python_prereleases"),
+            *("glibc", "sysroots", "lock", "installed", "setup"),
+        },
     ),
     "doctor --offline": ("doctor", {"checks"}),
     "verify": ("verify", {"components"}),
@@ -398,7 +416,9 @@ def test_available_tells_targets_pythons_and_floors(inside) -> None:
         *("target", "triplet", "host", "gcc", "fortran", "pythons", "glibc", "sysroots"),
     }
     assert {"aarch64", "ppc64le"} <= {each["target"] for each in targets}
-    assert [python["version"] for python in target["pythons"]] == ["3.11", "3.13"]
+    pythons = {python["version"]: python for python in target["pythons"]}
+    assert [v for v, one in pythons.items() if "debian" in one["sources"]] == ["3.11", "3.13", "3.14", "3.15"]
+    assert set(pythons["3.13"]) == {"version", "sources", "prerelease"}
     assert target["glibc"]["lowest"] == "2.17"
 
 
@@ -425,7 +445,7 @@ def test_sysroots_stand_in_the_declared_order_with_their_floors(inside) -> None:
         "derived, debian 2.41, centos7 2.17, almalinux8 2.28, almalinux9 2.34, almalinux10 2.39, rocky10 2.39"
     )
     for words in (("list", "--available"), ("show", "ppc64le")):
-        lines = inside(*words).stdout.splitlines()
+        lines = inside(*words).stdout.partition("\n\n")[0].splitlines()
         (line,) = (line for line in lines if line.startswith(("ppc64le ", "sysroots ")))
         assert line.endswith(f"  {kinds}")
 

@@ -62,7 +62,12 @@ class Wrapped:
 
 
 def make(
-    folder: Path, *, denied: tuple[str, ...] | None = None, traced: bool = True, timestamp: str | None = None
+    folder: Path,
+    *,
+    denied: tuple[str, ...] | None = None,
+    traced: bool = True,
+    timestamp: str | None = None,
+    plain: bool = False,
 ) -> Wrapped:
     tools = folder / "tool chain" / "bin"
     tools.mkdir(parents=True)
@@ -82,6 +87,7 @@ def make(
         policy=Policy((project, folder / "sys root"), denied),
         trace=trace if traced else None,
         timestamp=timestamp,
+        plain_names=plain,
     )
     write_wrappers(spec, folder / "wrappers")
     return Wrapped(folder / "wrappers", trace, folder / "log", project)
@@ -250,3 +256,16 @@ def test_wrappers_for_the_user_keep_his_folders_and_take_no_notes(tmp_path: Path
     assert "-I/usr/include" not in words
     assert not [word for word in words if "dependency-file" in word]
     assert not list(wrapped.trace.iterdir())
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_plain_names_lead_to_the_wrappers_where_the_host_is_the_target(tmp_path: Path, plain: bool) -> None:
+    """Elsewhere they stay the host's: what they make is for the host, and its ELF header says so."""
+    wrapped = make(tmp_path, plain=plain)
+    names = {path.name for path in wrapped.bindir.iterdir() if not path.name.startswith(TRIPLET)}
+    plain_names = set("gcc cc g++ c++ cpp gcc-14 gfortran ar ld strip".split())
+    assert names == (plain_names if plain else set())
+    if plain:
+        env = {"PATH": os.defpath, "FAKE_LOG": str(wrapped.log)}
+        subprocess.run([str(wrapped.bindir / "cc"), "-c", "x.c"], env=env, cwd=wrapped.project, check=True)
+        assert "-mcpu=power8" in wrapped.log.read_text().split("\0")

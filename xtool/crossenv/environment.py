@@ -17,7 +17,7 @@ from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrapp
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
 from xtool.sysrootrules import read_rules
-from xtool.targets import format_glibc
+from xtool.targets import format_glibc, same_machine
 
 RELEASE_FLAGS = ("-O3", "-Wall", "-DNDEBUG", "-fwrapv", "-fPIC")
 """CPython's own release flags without `-g`, which is what the interpreters of manylinux images pass on."""
@@ -100,7 +100,14 @@ class CrossEnv:
         )
         base = variables.build_environment(ctx.environ)
         spec = _wrapper_spec(kit, Policy(allowed))
-        spec = replace(spec, prefix_maps=maps, trace=trace, timestamp=variables.timestamp(base))
+        spec = replace(
+            spec,
+            prefix_maps=maps,
+            trace=trace,
+            timestamp=variables.timestamp(base),
+            # A shell of the user's goes on having its own `gcc`.
+            plain_names=same_machine(kit.host, kit.target),
+        )
         env = cls._write(ctx, kit, python, folder, spec, roots)
         environ = {
             **base,

@@ -50,6 +50,8 @@ class WrapperSpec:
         policy: which paths are the host's.
         trace: folder for the notes of what was opened; None for no notes.
         timestamp: what `__TIMESTAMP__` stands for in C and C++; None for the time of each source file.
+        plain_names: name the tools without the triplet too (`gcc`, `ld`): for a target that is the host's own
+            machine, where nothing would tell what the host's compiler made from what this one makes.
     """
 
     toolchain: Toolchain
@@ -60,6 +62,7 @@ class WrapperSpec:
     policy: Policy
     trace: Path | None
     timestamp: str | None = None
+    plain_names: bool = False
 
 
 def write_wrappers(spec: WrapperSpec, folder: Path) -> None:
@@ -67,7 +70,8 @@ def write_wrappers(spec: WrapperSpec, folder: Path) -> None:
 
     There is no `gcc`, `cc` or `ld` among them: those names stay the host's, because a build may need to
     compile programs that it runs. What such a compiler makes by mistake does not pass for the target's: its
-    ELF header gives it away (`xtool.wheel.judge`).
+    ELF header gives it away (`xtool.wheel.judge`). Where it would not (`plain_names`), the host runs what
+    the wrappers make.
     """
     folder.mkdir(parents=True, exist_ok=True)
     prefix = f"{spec.toolchain.triplet}-"
@@ -82,9 +86,15 @@ def write_wrappers(spec: WrapperSpec, folder: Path) -> None:
         elif name in ("ld", "ld.bfd", "ld.gold"):
             write_script(folder / f"{prefix}{name}", _linker_script(spec, tool))
         else:
-            new = folder / f".{name}.{os.getpid()}"
-            new.symlink_to(tool)
-            new.replace(folder / f"{prefix}{name}")
+            _link(folder / f"{prefix}{name}", tool)
+        if spec.plain_names:
+            _link(folder / name, Path(f"{prefix}{name}"))
+
+
+def _link(path: Path, to: Path) -> None:
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.symlink_to(to)
+    new.replace(path)
 
 
 def write_script(path: Path, text: str) -> None:
