@@ -181,7 +181,7 @@ def test_build(inside, kits: list[Request], builds: list[BuildRequest], tmp_path
 
 
 def test_a_matrix_in_which_something_fails(inside, builds: list[BuildRequest], tmp_path: Path) -> None:
-    words = "--target ppc64le --target s390x --python 3.13 --python 3.11".split()
+    words = ["--target", "ppc64le", "--target", "s390x", "--python", "3.13", "--python", "3.11"]
     done = inside("build", "bad", *words, "--output", "json")
     document = done.document
     assert set(document) == TOP
@@ -210,7 +210,7 @@ def test_a_matrix_in_which_something_fails(inside, builds: list[BuildRequest], t
 
 
 def test_a_matrix_prints_the_paths_of_its_wheels_alone(inside, builds: list[BuildRequest]) -> None:
-    words = "--target ppc64le --target s390x --python 3.13 --python 3.11".split()
+    words = ["--target", "ppc64le", "--target", "s390x", "--python", "3.13", "--python", "3.11"]
     done = inside("build", "bad", *words)
     assert [line.rpartition("/")[2] for line in done.stdout.splitlines()] == [
         "x-1-cp311-cp313-manylinux2014_ppc64le.whl",
@@ -219,7 +219,7 @@ def test_a_matrix_prints_the_paths_of_its_wheels_alone(inside, builds: list[Buil
 
 
 def test_what_was_not_run(inside, builds: list[BuildRequest]) -> None:
-    words = "--target ppc64le --python 3.13 --python 3.11 --fail-fast".split()
+    words = ["--target", "ppc64le", "--python", "3.13", "--python", "3.11", "--fail-fast"]
     done = inside("build", "bad", *words, "--output", "json")
     assert builds[0].fail_fast
     assert (done.code, done.document["status"]) == (1, "error")

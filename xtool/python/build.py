@@ -25,7 +25,15 @@ from xtool.recipes import Assembly, Recipe
 from xtool.targets import Host
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 
-REVISION = 2
+REVISION = 3
+_FOR_WHEELS = (
+    *("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1", "libm.so.6", "libmvec.so.1", "libpthread.so.0"),
+    *("libdl.so.2", "librt.so.1", "libutil.so.1", "libresolv.so.2", "libanl.so.1", "libnsl.so.1"),
+)
+"""Libraries that extension modules of build requirements expect of a system (PEP 600), beside libc.
+
+The machine's own are of its own glibc, and do not load into a process that has started with another.
+"""
 _PROBE_TIMEOUT = 10.0
 """Seconds that a candidate has to say who it is."""
 
@@ -224,9 +232,7 @@ def _assemble(work: Assembly, *, host: Host, version: str) -> None:
     for name in ("python3", "python"):
         (work.staging / "bin" / name).symlink_to(f"python{version}")
     _mend_sysconfig(stdlib)
-    bundle_host_libraries(
-        work.staging, libraries=tree, host=host, extra=("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1")
-    )
+    bundle_host_libraries(work.staging, libraries=tree, host=host, extra=_FOR_WHEELS)
     fill_slots(work.staging, work.staging)
     _compile(work, version)
     blank_slots(work.staging)
