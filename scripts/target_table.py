@@ -201,7 +201,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--target", action="append", help="default: every target that this host has a lock for"
     )
-    parser.add_argument("--python", action="append", help="default: every Python that the target has")
+    parser.add_argument("--python", action="append", help="default: every Python of the target's lock")
     parser.add_argument("--package", action="append", choices=names, help="default: all")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="builds at once")
     parser.add_argument("--outdir", type=Path, help="keep the wheels here")
@@ -217,8 +217,12 @@ def _kits(arguments: argparse.Namespace) -> list[Kit]:
     offered = _xtool("list", "--available")["data"]["targets"]
     kits = []
     for offer in offered:
-        versions = tuple(python["version"] for python in offer["pythons"])
-        wanted = tuple(version for version in versions if version in (arguments.python or (version,)))
+        # Portable builds come from one host that many networks do not reach: they are there for who asks.
+        wanted = tuple(
+            python["version"]
+            for python in offer["pythons"]
+            if (python["version"] in arguments.python if arguments.python else "debian" in python["sources"])
+        )
         if wanted and offer["target"] in (arguments.target or (offer["target"],)):
             kits.append(Kit(offer["target"], wanted))
     missing = set(arguments.target or ()) - {kit.target for kit in kits}
