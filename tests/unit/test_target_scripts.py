@@ -35,9 +35,8 @@ def test_the_page_says_what_the_records_say() -> None:
 def test_one_part_of_a_page_is_replaced(scripts: dict[str, ModuleType], tmp_path: Path) -> None:
     replace = scripts["target_facts"].replace_part
     page = tmp_path / "page.md"
-    page.write_text(
-        "before\n\n<!-- a: made -->\n\nold\n\n<!-- end of a -->\n<!-- b: made -->\n\n<!-- end of b -->\n"
-    )
+    form = "before\n\n<!-- a: made -->\n{}\n<!-- end of a -->\n<!-- b: made -->\n{}\n<!-- end of b -->\n"
+    page.write_text(form.format("\nold\n", ""))
     assert replace(page, "a", r"new \1", write=False)
     assert "old" in page.read_text()
     assert replace(page, "a", r"new \1")
