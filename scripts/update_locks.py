@@ -5,8 +5,12 @@
     scripts/update_locks.py x86_64 ppc64le      the lock for one host and target, new or not
     scripts/update_locks.py --sysroots          every sysroot's lock that is made of RPM packages
     scripts/update_locks.py --check             say whether a lock would change; exit 1 if one would
-    scripts/update_locks.py --as-of 2026-11-01 ...      from a frozen copy of an archive, whose indexes were
-                                                valid then; every signature is checked all the same
+    scripts/update_locks.py --as-of 2026-11-01 ...      from a mirror where a suite stands still: its index
+                                                must have been valid on that day, if it is older than
+                                                that; every signature is checked all the same
+    scripts/update_locks.py --keep trixie ...   with what the present locks say of a suite's packages
+    scripts/update_locks.py --like x86_64 aarch64 ppc64le       with what the lock of another host, or of this
+                                                one, says of the target's own packages
 
 Packages come from XTOOL_DEBIAN_MIRROR, else from the host's apt sources, else from the snapshot archive; each
 is downloaded once into the cache (XTOOL_CACHE_DIR) and measured. RPM packages come from XTOOL_CENTOS_MIRROR
@@ -40,7 +44,11 @@ def main() -> int:
     parser.add_argument("target", nargs="?")
     parser.add_argument("--sysroots", action="store_true", help="the locks of sysroots instead of targets")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a lock would change")
-    parser.add_argument("--as-of", type=_day, help="the day that Debian's indexes must be valid on")
+    parser.add_argument("--as-of", type=_day, help="when older indexes must have been valid")
+    parser.add_argument("--keep", action="append", default=[], metavar="SUITE", help="a suite not to ask")
+    parser.add_argument(
+        "--like", choices=sorted(HOSTS), help="a host whose lock the target's own files are of"
+    )
     arguments = parser.parse_args()
     if (arguments.host is None) != (arguments.target is None):
         parser.error("give a host and a target, or neither")
@@ -72,7 +80,9 @@ def _day(text: str) -> datetime:
 
 def _targets(ctx: Context, catalog: Catalog, arguments: argparse.Namespace) -> Iterator[tuple[Path, str]]:
     for host, target in _pairs(catalog, arguments):
-        yield catalog.lock_path(host, target), resolve(ctx, catalog, host, target, now=arguments.as_of)
+        like = HOSTS[arguments.like] if arguments.like else None
+        text = resolve(ctx, catalog, host, target, as_of=arguments.as_of, keep=arguments.keep, like=like)
+        yield catalog.lock_path(host, target), text
 
 
 def _sysroots(ctx: Context, catalog: Catalog) -> Iterator[tuple[Path, str]]:

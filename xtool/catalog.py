@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from xtool.artifacts import Artifact
 from xtool.errors import CatalogError, UsageError
 from xtool.records import MEND, check_fields, check_texts, digest_of, load, read_artifact, texts, well_formed
 from xtool.sysroots import Distribution, SysrootLock, Sysroots, read_sysroot_lock, read_sysroots
-from xtool.targets import ElfIdentity, Host, Target, parse_glibc
+from xtool.targets import ElfIdentity, Host, Target, parse_glibc, same_machine
 
 _WEB = re.compile(r"https?://[^/\s]+/(?:\S*/)?")
 
@@ -95,12 +95,14 @@ class SuiteEvidence:
         date: the `Date` of its `InRelease`, ISO 8601, UTC.
         fingerprint: primary fingerprint of the key whose signature was checked.
         snapshot: timestamp at which the snapshot archive has every locked file (`20261122T000000Z`).
+        earlier: timestamps to look at for those that it has not: of locks that files were taken over from.
     """
 
     suite: str
     date: str
     fingerprint: str
     snapshot: str
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,21 +233,30 @@ class Catalog:
         """Archives whose files may be pinned by hash alone."""
         return frozenset(archive.name for archive in self.archives.values() if archive.kind == "rpm")
 
-    @cached_property
+    @property
     def portable_python_mirror(self) -> str:
         """Where uv gets portable CPython builds when nothing else is configured."""
+        return self._portable_python["mirror"]
+
+    @property
+    def portable_python_oldest(self) -> str:
+        """The oldest version of portable CPython builds that is offered, as `X.Y`."""
+        return self._portable_python["oldest"]
+
+    @cached_property
+    def _portable_python(self) -> Mapping[str, str]:
         path = self.root / "sources.toml"
-        document = load(path)
-        check_fields(document.get("portable_python"), path, required={"mirror"}, where="portable_python")
-        return str(document["portable_python"]["mirror"])
+        table: Any = load(path).get("portable_python")
+        fields = ("mirror", "oldest")
+        check_fields(table, path, required=set(fields), where="portable_python")
+        check_texts(table, fields, path, "portable_python")
+        return {name: table[name] for name in fields}
 
     def declarations(self, host: Host, target: Target) -> Mapping[str, Declaration]:
         """The declared components for a host and a target, by name; without those that the target lacks."""
         path = self.root / "components.toml"
         document = load(path)
         check_fields(document, path, required={"schema", "component"})
-        # Debian's source-package spelling of a triplet has no underscore: x86-64-linux-gnu.
-        values = {"gnu": target.triplet.replace("_", "-"), "debian": target.debian, "host": host.debian}
         found = {}
         with well_formed(path):
             for entry in document["component"]:
@@ -257,21 +268,14 @@ class Catalog:
                 )
                 if target.name in entry.get("without", ()):
                     continue
-                packages = []
                 check_texts(entry, ("name", "title", "version"), path)
-                for block in entry["packages"]:
-                    required = {"suite", "arch", "names"}
-                    check_fields(block, path, required=required, optional={"suites"}, where=entry["name"])
-                    check_texts(block, ("suite", "arch"), path, entry["name"])
-                    names = tuple(name.format_map(values) for name in block["names"])
-                    suite = str(block.get("suites", {}).get(target.name, block["suite"]))
-                    packages.append(PackageSet(suite, block["arch"].format_map(values), names))
+                packages = (_read_block(block, host, target, path, entry) for block in entry["packages"])
                 found[entry["name"]] = Declaration(
                     entry["name"],
                     entry["title"],
                     entry["version"],
                     entry.get("optional", False),
-                    tuple(packages),
+                    tuple(filter(None, packages)),
                 )
         return found
 
@@ -303,6 +307,20 @@ class Catalog:
         return _read_lock(path)
 
 
+def merge_evidence(several: Iterable[Mapping[str, SuiteEvidence]]) -> dict[str, SuiteEvidence]:
+    """By suite, what several locks say of it: the newest index, and every snapshot that has their files."""
+    found: dict[str, list[SuiteEvidence]] = {}
+    for evidence in several:
+        for suite, one in evidence.items():
+            found.setdefault(suite, []).append(one)
+    merged = {}
+    for suite, ones in found.items():
+        newest = max(ones, key=lambda one: one.date)
+        every = {time for one in ones for time in (one.snapshot, *one.earlier)}
+        merged[suite] = replace(newest, earlier=tuple(sorted(every - {newest.snapshot}, reverse=True)))
+    return merged
+
+
 def default_root() -> Path:
     """The `toolchains/` folder: inside the installed package, or beside it in a checkout."""
     packaged = Path(__file__).parent / "_toolchains"
@@ -328,6 +346,25 @@ def _read_archive(name: str, entry: Any, path: Path) -> Archive:
         check_texts(keys, ("keyring",), path, f"suite.{suite}")
         suites[suite] = Suite(suite, keys["keyring"], texts(keys, "fingerprints", path, f"suite.{suite}"))
     return Archive(name, kind, entry["snapshot"], suites)
+
+
+def _read_block(block: Any, host: Host, target: Target, path: Path, entry: Any) -> PackageSet | None:
+    """Packages of one suite and architecture; None where they are not for this host and target."""
+    name = entry["name"]
+    optional = {"suites", "also", "when"}
+    check_fields(block, path, required={"suite", "arch", "names"}, optional=optional, where=name)
+    check_texts(block, ("suite", "arch"), path, name)
+    kind = "native" if same_machine(host, target) else "cross"
+    if block.get("when", kind) not in ("native", "cross"):
+        raise CatalogError(f"{path}: {name}: when must be native or cross, not {block['when']!r}", hint=MEND)
+    if block.get("when", kind) != kind:
+        return None
+    # Debian's source-package spelling of a triplet has no underscore: x86-64-linux-gnu.
+    values = {"gnu": target.triplet.replace("_", "-"), "debian": target.debian, "host": host.debian}
+    listed = [*block["names"], *block.get("also", {}).get(target.name, ())]
+    names = tuple(package.format_map(values) for package in listed)
+    suite = str(block.get("suites", {}).get(target.name, block["suite"]))
+    return PackageSet(suite, block["arch"].format_map(values), names)
 
 
 def _read_target(path: Path) -> Target:
@@ -366,9 +403,11 @@ def _read_lock(path: Path) -> Lock:
     components: dict[str, tuple[Artifact, ...]] = {}
     with well_formed(path):
         for entry in document["suite"]:
-            check_fields(entry, path, required=set(SuiteEvidence.__dataclass_fields__), where="suite")
-            check_texts(entry, SuiteEvidence.__dataclass_fields__, path, "suite")
-            evidence[entry["suite"]] = SuiteEvidence(**entry)
+            fields = set(SuiteEvidence.__dataclass_fields__) - {"earlier"}
+            check_fields(entry, path, required=fields, optional={"earlier"}, where="suite")
+            check_texts(entry, fields, path, "suite")
+            earlier = texts(entry, "earlier", path, "suite") if "earlier" in entry else ()
+            evidence[entry["suite"]] = SuiteEvidence(**{**entry, "earlier": earlier})
         for entry in document["component"]:
             check_fields(entry, path, required={"name", "artifact"}, where="component")
             check_texts(entry, ("name",), path, "component")

@@ -30,6 +30,7 @@ def qemu_recipe(host: Host, target: Target, lock: Lock) -> Recipe:
         artifacts=artifacts,
         assemble=partial(_assemble, program=target.qemu),
         parameters={"host": host.name, "program": target.qemu},
+        members=frozenset({_member(target.qemu)}),
     )
 
 
@@ -51,16 +52,13 @@ def emulator(path: Path, target: Target) -> Emulator:
     return Emulator(executable, target.qemu_cpu)
 
 
+def _member(program: str) -> str:
+    return f"usr/bin/{program}"
+
+
 def _assemble(work: Assembly, *, program: str) -> None:
     """Keep one program of the package's fifty; Debian links them statically, so it needs nothing else."""
-    from xtool.archive import unpack
-
-    member = f"usr/bin/{program}"
-    (file,) = work.files.values()
-    unpack(file, work.scratch / "tree", only=lambda name: name == member, stop_after=frozenset({member}))
-    source = work.scratch / "tree" / member
-    if not source.is_file():
-        raise ArchiveError(f"{file.artifact.filename} does not bring {member}")
+    source = work.picked[_member(program)]
     _require_static(source)
     (work.staging / "bin").mkdir()
     source.rename(work.staging / "bin" / program)

@@ -37,6 +37,15 @@ class XtoolError(Exception):
         self.hint = hint
         self.code = code or self.family
 
+    def retold(self, message: str, facts: Sequence[str]) -> XtoolError:
+        """The same error in other words, for one of several things that were done."""
+        told = type(self).__new__(type(self), message)
+        told.__dict__.update(self.__dict__)
+        told.message = message
+        told.facts = tuple(facts)
+        told.__cause__ = self.__cause__
+        return told
+
 
 class CommandFailed(XtoolError):
     """A build, a test or a command that xtool ran has failed (exit code 1)."""

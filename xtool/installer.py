@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,6 +24,10 @@ from xtool.text import format_bytes, format_seconds
 if TYPE_CHECKING:
     from xtool.catalog import Catalog, Lock
     from xtool.context import Context
+
+
+_THREADS = 6
+"""How many components of one target are made at once, whatever the number of CPUs."""
 
 
 class _Cancelled(Exception):
@@ -49,11 +53,36 @@ def ensure(ctx: Context, catalog: Catalog, lock: Lock, recipes: Sequence[Recipe]
         NetworkError, OfflineError, IntegrityError: a file could not be fetched or is not the right one.
         StoreError: disk, permission or lock.
     """
+    found = ensure_all(ctx, catalog, lock, [recipes])
+    return {recipe.name: found[recipe.folder] for recipe in recipes}
+
+
+def ensure_all(
+    ctx: Context, catalog: Catalog, lock: Lock, groups: Sequence[Sequence[Recipe]]
+) -> dict[str, Path]:
+    """Like `ensure`, for several wholes at once; what two of them need is made once.
+
+    Args:
+        ctx: settings, log, environment.
+        catalog: where the archives of artifacts are described.
+        lock: gives the evidence for fetching.
+        groups: what belongs together. Files come group by group, so that the first are assembled while those
+            of the next are downloaded.
+
+    Returns:
+        Path of each component by its folder's name.
+
+    Raises:
+        The same as `ensure`; then some components may be there, and some not.
+    """
     store = Store(ctx)
     found: dict[str, Path] = {}
     todo: dict[str, Recipe] = {}
-    for recipe in recipes:
-        _look(store, recipe, found, todo)
+    ranks: dict[str, int] = {}
+    for rank, recipes in enumerate(groups):
+        for recipe in recipes:
+            _look(store, recipe, found, todo)
+        ranks |= {folder: rank for folder in todo if folder not in ranks}
     if todo:
         store.prepare()
         with ExitStack() as stack:
@@ -69,8 +98,10 @@ def ensure(ctx: Context, catalog: Catalog, lock: Lock, recipes: Sequence[Recipe]
                     found[folder] = there
                     own.close()
             if held:
-                _Run(ctx, store, {f: r for f, r in todo.items() if f in held}, found, held).go(catalog, lock)
-    return {recipe.name: found[recipe.folder] for recipe in recipes}
+                left = {folder: recipe for folder, recipe in todo.items() if folder in held}
+                picks = stack.enter_context(_picks(store, left.values()))
+                _Run(ctx, store, left, found, held, ranks, picks).go(catalog, lock)
+    return found
 
 
 def _look(store: Store, recipe: Recipe, found: dict[str, Path], todo: dict[str, Recipe]) -> None:
@@ -187,6 +218,53 @@ class _Needs(Mapping[str, Path]):
         return name in self._needs
 
 
+class _Picks:
+    """Single members of large archives: each archive is read once for all recipes that take from it.
+
+    Args:
+        folder: where members are unpacked to; None where no recipe wants any.
+        recipes: the recipes.
+    """
+
+    def __init__(self, folder: Path | None, recipes: Iterable[Recipe]) -> None:
+        self._folder = folder
+        self._wanted: dict[str, frozenset[str]] = {}
+        for recipe in recipes:
+            for artifact in recipe.artifacts if recipe.members else ():
+                known = self._wanted.get(artifact.sha256, frozenset())
+                self._wanted[artifact.sha256] = known | recipe.members
+        self._turns = {sha256: threading.Lock() for sha256 in self._wanted}
+        self._read: set[str] = set()
+
+    def of(self, recipe: Recipe, files: Mapping[str, VerifiedFile], waits: _Waits) -> Mapping[str, Path]:
+        """Where a recipe's members lie."""
+        if self._folder is None or not recipe.members:
+            return {}
+        from xtool.archive import unpack
+
+        (file,) = files.values()
+        sha256 = file.artifact.sha256
+        with waits.counted():
+            self._turns[sha256].acquire()
+        try:
+            wanted, place = self._wanted[sha256], self._folder / sha256[:16]
+            if sha256 not in self._read:
+                unpack(file, place, only=wanted.__contains__, stop_after=wanted)
+                self._read.add(sha256)
+        finally:
+            self._turns[sha256].release()
+        return {name: place / name for name in recipe.members}
+
+
+@contextmanager
+def _picks(store: Store, recipes: Collection[Recipe]) -> Iterator[_Picks]:
+    if not any(recipe.members for recipe in recipes):
+        yield _Picks(None, ())
+        return
+    with store.area("picked", "members of packages", need=0) as folder:
+        yield _Picks(folder, recipes)
+
+
 class _Run:
     """One go at making components that are missing, their locks being held."""
 
@@ -197,20 +275,26 @@ class _Run:
         todo: Mapping[str, Recipe],
         found: dict[str, Path],
         held: Mapping[str, ExitStack],
+        ranks: Mapping[str, int],
+        picks: _Picks,
     ) -> None:
         self._ctx = ctx
         self._store = store
         self._todo = todo
         self._found = found
         self._held = held
+        self._ranks = ranks
+        self._picks = picks
         self._arrivals = _Arrivals()
         self._changed = threading.Condition()
         self._error: BaseException | None = None
 
     def go(self, catalog: Catalog, lock: Lock) -> None:
         """Download and assemble; returns when all is installed."""
-        # One thread a component: most of them wait for downloads or in decompressors that need no GIL.
-        with ThreadPoolExecutor(len(self._todo), thread_name_prefix="assemble") as pool:
+        # A thread a component, as far as these go: most wait for downloads, or in decompressors that need no
+        # GIL. A component comes after what it needs, so those that wait for others never take all threads.
+        threads = min(len(self._todo), max(_THREADS, 2 * self._ctx.settings.jobs))
+        with ThreadPoolExecutor(threads, thread_name_prefix="assemble") as pool:
             futures = [pool.submit(self._make, recipe) for recipe in self._todo.values()]
             try:
                 self._fetch(catalog, lock)
@@ -230,8 +314,12 @@ class _Run:
             return
         from xtool.fetch import cached, fetch
 
+        rank: dict[str, int] = {}
+        for folder, recipe in self._todo.items():
+            for artifact in recipe.artifacts:
+                rank[artifact.sha256] = min(self._ranks[folder], rank.get(artifact.sha256, len(self._ranks)))
         # The largest first: it is the last to be unpacked otherwise, with nothing left to do beside it.
-        artifacts = sorted(wanted.values(), key=lambda artifact: -artifact.size)
+        artifacts = sorted(wanted.values(), key=lambda artifact: (rank[artifact.sha256], -artifact.size))
         # A size that no lock knows leaves the whole unknown.
         total = sum(artifact.size for artifact in artifacts) if all(a.size for a in artifacts) else 0
         offline = self._ctx.settings.offline
@@ -256,7 +344,8 @@ class _Run:
             started = time.monotonic()
 
             def fill(staging: Path, scratch: Path) -> None:
-                recipe.assemble(Assembly(self._ctx, staging, files, needs, scratch))
+                picked = self._picks.of(recipe, files, waits)
+                recipe.assemble(Assembly(self._ctx, staging, files, needs, scratch, picked))
 
             path = self._store.build(recipe, fill)
             record = read_manifest(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 import threading
@@ -15,11 +16,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from xtool.errors import StoreError, XtoolError
 from xtool.log import Progress
 from xtool.text import format_bytes, format_seconds, plain
+
+if TYPE_CHECKING:
+    from xtool.live import Render
 
 SCHEMA = 1
 """Version of the JSON documents' shape."""
@@ -143,6 +147,37 @@ class Console:
                 whole = max(total, meter.done)
                 rate = f", {meter.amount(whole / seconds)}/s" if unit == "B" and seconds > 0.05 else ""
                 self.info(f"{title}: {meter.amount(whole)} in {format_seconds(seconds)}{rate}")
+
+    @contextmanager
+    def live(self, render: Render) -> Iterator[bool]:
+        """Keep lines at the foot of a terminal while the block runs; False where there is none to draw on."""
+        if self.verbosity < 0 or not self._bars or self._stream is None:
+            yield False
+            return
+        from xtool.live import Live
+
+        with self._lock:
+            self._bar = lines = Live(self._stream, self._lock, render)
+        try:
+            yield True
+        finally:
+            lines.close()
+            with self._lock:
+                self._bar = None
+
+    @property
+    def folds(self) -> bool:
+        """Whether messages go to GitHub Actions' log, which folds."""
+        return self._github
+
+    def fold(self, title: str, text: str) -> bool:
+        """Say a line, and below it text that GitHub Actions' log shows folded; False elsewhere."""
+        if not self._github or self.verbosity < 0:
+            return False
+        # What others printed must not be taken for commands to GitHub's runner.
+        inside = "\n".join(re.sub(r"^(\s*)::", r"\1 ::", plain(line)) for line in text.splitlines())
+        self._write(f"::group::{plain(title)}\n{inside}\n::endgroup::")
+        return True
 
     def _style(self, style: str, text: str) -> str:
         return f"{_STYLES[style]}{text}{_RESET}" if self._color else text

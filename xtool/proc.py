@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from xtool.errors import CommandFailed, UsageError
+from xtool.errors import CommandFailed, Interrupted, UsageError
 from xtool.log import Log
 
 _GRACE = 5.0
@@ -30,8 +31,67 @@ _SHOWN_LINES = 60
 """How many of the last lines of a failed command stand in the error."""
 
 
+_NOTHING: Mapping[str, str] = {"LC_ALL": "C"}
+"""Variables such as CPATH and GNUTARGET would change what the tools of the store make of the same files."""
+
 _running: set[int] = set()
 """Process groups that `run` has started and that have not ended."""
+
+
+class Commands:
+    """The commands of one piece of work among several, which can be ended without the others'."""
+
+    def __init__(self) -> None:
+        self._groups: set[int] = set()
+        self._lock = threading.Lock()
+        self.ended = False
+        """Whether the work shall stop: no further command starts."""
+
+    def end(self) -> None:
+        """End what runs, process groups as a whole: SIGTERM, and SIGKILL after a grace; does not wait."""
+        self._signal(signal.SIGTERM)
+        timer = threading.Timer(_GRACE, self._signal, [signal.SIGKILL])
+        timer.daemon = True
+        timer.start()
+
+    def check(self) -> None:
+        """Stop here once the work was ended.
+
+        Raises:
+            Interrupted: it was.
+        """
+        if self.ended:
+            raise Interrupted("stopped")
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """What this thread starts while the block runs is among these commands."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+    def _signal(self, number: int) -> None:
+        with self._lock:
+            self.ended = True
+            for group in self._groups:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, number)
+
+    def _add(self, group: int) -> None:
+        with self._lock:
+            self._groups.add(group)
+            if self.ended:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signal.SIGKILL)
+
+    def _remove(self, group: int) -> None:
+        with self._lock:
+            self._groups.discard(group)
+
+
+_current: ContextVar[Commands | None] = ContextVar("commands", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +117,7 @@ def run(
     argv: Sequence[str | Path],
     *,
     log: Log,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str] = _NOTHING,
     cwd: Path | None = None,
     stdin: str | None = None,
     what: str | None = None,
@@ -71,7 +131,7 @@ def run(
     Args:
         argv: program and arguments.
         log: told the command, and its output as it comes.
-        env: the whole environment of the command; None for xtool's own.
+        env: the whole environment of the command; by default nothing of the user's.
         cwd: its working directory.
         stdin: text for its standard input; nothing otherwise.
         what: what the command does, for the error message (`build of ujson`).
@@ -83,14 +143,17 @@ def run(
     Raises:
         CommandFailed: it failed and `check` is set, or the time is up.
         UsageError: the program does not exist or cannot be executed.
+        Interrupted: it is one of `Commands` that were ended.
     """
+    commands = _current.get() or Commands()
+    commands.check()
     words = [os.fspath(word) for word in argv]
     log.command(words, cwd=cwd)
     started = time.monotonic()
     try:
         process = subprocess.Popen(
             words,
-            env=dict(env) if env is not None else None,
+            env=dict(env),
             cwd=cwd,
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -102,6 +165,7 @@ def run(
             f"cannot start `{words[0]}`: {error.strerror or error}", hint=hint, code="cannot-start"
         ) from error
     _running.add(process.pid)
+    commands._add(process.pid)
     out: list[str] = []
     err: list[str] = []
     readers = [_reader(process.stdout, out, log)]
@@ -114,17 +178,21 @@ def run(
             with suppress(BrokenPipeError):
                 process.stdin.close()
         timed_out = _wait(process, timeout)
+        if commands.ended:
+            _end_group(process)
     except BaseException:
         _end_group(process)
         raise
     finally:
         _running.discard(process.pid)
+        commands._remove(process.pid)
         for reader in readers:
             reader.join(timeout=_GRACE)
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
     done = Completed(tuple(words), process.returncode, "".join(out), "".join(err), time.monotonic() - started)
+    commands.check()
     if timed_out:
         raise CommandFailed(
             f"{what or words[0]} took longer than {timeout:g} s and was ended",

@@ -32,6 +32,7 @@ class Assembly:
         files: the verified artifacts by package name.
         needs: root folders of the components that the recipe needs, by recipe name.
         scratch: an empty folder on the same filesystem, removed afterwards.
+        picked: by name, the recipe's `members`, unpacked; to be taken away.
     """
 
     ctx: Context
@@ -39,6 +40,7 @@ class Assembly:
     files: Mapping[str, VerifiedFile]
     needs: Mapping[str, Path]
     scratch: Path
+    picked: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Recipe:
         assemble: fills `Assembly.staging`.
         parameters: further inputs (a glibc floor, a version), part of the digest.
         needs: recipes whose components must be installed first.
+        members: all that is wanted of the recipe's one file, where that holds much else: recipes that are
+            made together have it read once. No input by itself.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Recipe:
     assemble: Callable[[Assembly], None]
     parameters: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Recipe, ...] = ()
+    members: frozenset[str] = frozenset()
 
     @cached_property
     def digest(self) -> str:

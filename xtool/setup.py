@@ -6,14 +6,14 @@ unpacks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtool import choose, replaced
-from xtool.catalog import Catalog, Lock
+from xtool.catalog import Catalog, Lock, merge_evidence
 from xtool.choose import Candidate, Choice
 from xtool.context import Context
 from xtool.errors import IntegrityError, Interrupted, NetworkError, StoreError, UsageError, XtoolError
@@ -127,19 +127,20 @@ def plan(ctx: Context, request: Request, unreachable: MutableMapping[str, str] |
         NetworkError: packages of a sysroot must be looked up and cannot.
     """
     from xtool import emulator
-    from xtool.python import build, target
+    from xtool.python import build, offers, target
     from xtool.toolchain import gcc
 
     catalog = Catalog(ctx.settings.toolchains_dir)
     host = current_host()
     choose.names(catalog, request.sysroot)
     lock = _load_lock(ctx, catalog, host, request)
-    _check_pythons(lock, request)
+    pick = offers.Choice(ctx, request.python_source, lock, reach=unreachable is not None)
+    for version in request.versions:
+        pick.check(request.target, version)
     gcc_recipe = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
     choice = choose.choose(ctx, catalog, request, lock, gcc_recipe)
     taken, sysroot, why = _with_packages(ctx, catalog, request, lock, choice, unreachable)
     found = {v: p for v in request.versions if (p := build.find_build_python(ctx, v)) is not None}
-    pick = partial(_choose, ctx, request.python_source)
     root = partial(target.target_python_recipe, request.target, lock, ground=ground(taken, choice.floor))
     return Plan(
         request=replace(request, glibc=choice.floor),
@@ -150,10 +151,10 @@ def plan(ctx: Context, request: Request, unreachable: MutableMapping[str, str] |
         sysroot=sysroot,
         why=why,
         emulator=emulator.qemu_recipe(host, request.target, lock),
-        pythons={v: pick(partial(root, v)) for v in request.versions},
+        pythons={v: pick.of_target(request.target, v, partial(root, v)) for v in request.versions},
         found_pythons=found,
         build_pythons={
-            v: pick(partial(build.build_python_recipe, host, request.target, lock, v))
+            v: pick.of_host(host, v, partial(build.build_python_recipe, host, lock, v))
             for v in request.versions
             if v not in found
         },
@@ -223,14 +224,53 @@ def ensure_kit(ctx: Context, request: Request) -> Kit:
 
 
 def ensure_kits(ctx: Context, requests: Sequence[Request]) -> tuple[Kit | XtoolError, ...]:
-    """Install what several requests need and are missing.
+    """Install what several requests need and are missing, side by side; what they share is made once.
 
     What goes wrong for one request does not keep the others from their kits.
 
     Returns:
         For each request, in their order, its kit, or why there is none.
     """
-    return tuple(_outcome(ctx, request) for request in requests)
+    together = _together(ctx, requests) if len(requests) > 1 else {}
+    return tuple(
+        together[index] if index in together else _outcome(ctx, request)
+        for index, request in enumerate(requests)
+    )
+
+
+def _together(ctx: Context, requests: Sequence[Request]) -> dict[int, Kit]:
+    """Kits made in one go, by the place of their requests; none where anything went wrong.
+
+    Each request's own set-up then says what, and knows what else can be done.
+    """
+    from xtool import installer
+
+    plans = {index: made for index, request in enumerate(requests) if (made := _planned(ctx, request))}
+    if not plans:
+        return {}
+    catalog = Catalog(ctx.settings.toolchains_dir)
+    every = [made.lock for made in plans.values()]
+    lock = replace(every[0], evidence=merge_evidence(one.evidence for one in every))
+    try:
+        found = installer.ensure_all(ctx, catalog, lock, [made.recipes for made in plans.values()])
+        return {
+            index: _kit(made, {recipe.name: found[recipe.folder] for recipe in made.recipes})
+            for index, made in plans.items()
+        }
+    except Interrupted:
+        raise
+    except XtoolError as error:
+        ctx.log.detail(f"not all at once: {error.message}")
+        return {}
+
+
+def _planned(ctx: Context, request: Request) -> Plan | None:
+    try:
+        return plan(ctx, request, {})
+    except Interrupted:
+        raise
+    except XtoolError:
+        return None
 
 
 def _outcome(ctx: Context, request: Request) -> Kit | XtoolError:
@@ -286,17 +326,23 @@ def ground(sysroot: Candidate, floor: Glibc) -> Ground | None:
 
 
 def _portable_failed(asked: Request, planned: Plan, error: XtoolError) -> bool:
-    """Whether a set-up may go on without portable Pythons: they were xtool's choice, and did not prove false.
+    """Whether a set-up may go on without portable Pythons.
 
-    Falling back costs little when something else has failed: what is made stays, and the error comes again.
+    They were xtool's choice, did not prove false, and Debian has those versions too. Falling back costs
+    little when something else has failed: what is made stays, and the error comes again.
     """
-    portable = any(recipe.parameters.get("source") == "portable" for recipe in planned.recipes)
+    recipes = {
+        **{f"python{version}": recipe for version, recipe in planned.pythons.items()},
+        **{f"build-python{version}": recipe for version, recipe in planned.build_pythons.items()},
+    }
+    portable = {name for name, made in recipes.items() if made.parameters.get("source") == "portable"}
     excusable = not isinstance(error, (IntegrityError, StoreError, Interrupted))
-    return portable and excusable and asked.python_source == "auto"
+    replaceable = bool(portable) and portable <= planned.lock.components.keys()
+    return replaceable and excusable and asked.python_source == "auto"
 
 
-def ensure_desktop(ctx: Context, target: Target, version: str) -> Path:
-    """Install glib, X11 and OpenGL libraries beside a target Python; give the folder to load them from.
+def ensure_desktop(ctx: Context, kit: Kit, version: str) -> Path:
+    """Install glib, X11 and OpenGL libraries beside a kit's Python; give the folder to load them from.
 
     Raises:
         CatalogError: the lock has none for this Python.
@@ -304,25 +350,13 @@ def ensure_desktop(ctx: Context, target: Target, version: str) -> Path:
     from xtool import installer
     from xtool.python import target as pythons
 
-    lock = current_lock(ctx, target)
-    recipe = pythons.desktop_recipe(target, lock, version)
+    lock = current_lock(ctx, kit.target)
+    recipe = pythons.desktop_recipe(kit.target, lock, version, kit.pythons[version].source)
     catalog = Catalog(ctx.settings.toolchains_dir)
-    return pythons.desktop_libraries(installer.ensure(ctx, catalog, lock, [recipe])[recipe.name], target)
+    return pythons.desktop_libraries(installer.ensure(ctx, catalog, lock, [recipe])[recipe.name], kit.target)
 
 
-def _choose(ctx: Context, wanted: str, recipe: Callable[..., Recipe]) -> Recipe:
-    """The recipe of a Python from the source that is installed, or else from the one that was asked for."""
-    from xtool.python import portable
-    from xtool.store import Store
-
-    store = Store(ctx)
-    source = portable.choose_source(
-        ctx, wanted, installed=lambda source: store.find(recipe(source=source)) is not None
-    )
-    return recipe(source=source)
-
-
-def shipped_recipes(catalog: Catalog, request: Request) -> tuple[Recipe, ...]:
+def shipped_recipes(ctx: Context, request: Request) -> tuple[Recipe, ...]:
     """The recipes that a request comes to on a machine that has nothing yet, desktop libraries included.
 
     Neither what is installed nor what is in reach changes them.
@@ -331,25 +365,27 @@ def shipped_recipes(catalog: Catalog, request: Request) -> tuple[Recipe, ...]:
         UsageError: a version or floor that does not exist.
     """
     from xtool import emulator
-    from xtool.python import build, target
+    from xtool.python import build, offers, target
     from xtool.toolchain import gcc
 
+    catalog = Catalog(ctx.settings.toolchains_dir)
     host = current_host()
     lock = catalog.lock(host, request.target)
-    _check_pythons(lock, request)
-    source = "debian" if request.python_source == "auto" else request.python_source
+    pythons = offers.Choice(ctx, request.python_source, lock)
     compiler = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
     choice = choose.choose(None, catalog, request, lock, compiler)
     taken, _ = choice.first({})
     recipes = [compiler, taken.recipe, emulator.qemu_recipe(host, request.target, lock)]
     on = ground(taken, choice.floor)
     for version in request.versions:
+        pythons.check(request.target, version)
+        source = pythons.unasked(version)
         recipes += [
             target.target_python_recipe(request.target, lock, version, source=source, ground=on),
-            build.build_python_recipe(host, request.target, lock, version, source=source),
+            build.build_python_recipe(host, lock, version, source=source),
         ]
         if any(name.startswith("desktop-") for name in lock.components):
-            recipes.append(target.desktop_recipe(request.target, lock, version))
+            recipes.append(target.desktop_recipe(request.target, lock, version, source))
     return tuple(recipes)
 
 
@@ -388,21 +424,6 @@ def _kit(planned: Plan, installed: Mapping[str, Path]) -> Kit:
     )
 
 
-def _check_pythons(lock: Lock, request: Request) -> None:
-    available = sorted(
-        (name.removeprefix("python") for name in lock.components if name.startswith("python")),
-        key=lambda version: tuple(int(part) for part in version.split(".")),
-    )
-    for version in request.versions:
-        if version not in available:
-            raise UsageError(
-                f"there is no Python {version} for {request.target.name}",
-                facts=[f"available: {', '.join(available)}"],
-                hint="`xtool list --available` shows which Pythons each target has",
-                code="unknown-python",
-            )
-
-
 def _load_lock(ctx: Context, catalog: Catalog, host: Host, request: Request) -> Lock:
     lock = catalog.lock(host, request.target)
     if not request.frozen and lock.declaration != catalog.declaration_digest(host, request.target):
@@ -417,6 +438,14 @@ def _load_lock(ctx: Context, catalog: Catalog, host: Host, request: Request) -> 
             f"{path} is older than what `components.toml` declares", hint="run `xtool lock --update`"
         )
     return lock if request.frozen else replaced.applied(ctx, lock)
+
+
+def available_targets(ctx: Context) -> tuple[str, ...]:
+    """Names of the targets that this host has locks for."""
+    catalog, host = Catalog(ctx.settings.toolchains_dir), current_host()
+    return tuple(
+        name for name, target in catalog.targets.items() if catalog.lock_path(host, target).is_file()
+    )
 
 
 def describe_floor(target: Target, floor: Glibc) -> str:

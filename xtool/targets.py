@@ -62,7 +62,9 @@ class Target:
         uv: the machine's name in uv's Python keys (`powerpc64le`).
         qemu: name of the qemu-user binary (`qemu-ppc64le`).
         qemu_cpu: CPU model of the baseline, for `-cpu`.
+        baseline: the oldest processor that wheels run on, as its makers call it; `cflags` say it to GCC.
         lowest_glibc: the lowest glibc that has a manylinux policy for this machine.
+        float_abi: how floating-point arguments are passed, with the document that says so.
         long_double: the long double format in meson's spelling (`longdouble_format`).
         char_signed: whether plain `char` has a sign (each processor's ABI says).
         double_alignment: alignment in bytes of `double` and `long long` as members of a struct: 8, but 4 by
@@ -84,7 +86,9 @@ class Target:
     uv: str
     qemu: str
     qemu_cpu: str
+    baseline: str
     lowest_glibc: Glibc
+    float_abi: str
     long_double: str
     char_signed: bool
     double_alignment: int
@@ -111,6 +115,15 @@ class Host:
     triplet: str
     debian: str
     dynamic_linker: str
+
+
+def same_machine(host: Host, target: Target) -> bool:
+    """Whether the host could run the target's code itself.
+
+    Debian then packages the compiler as the native one, and nothing in an ELF header tells the host's files
+    from the target's.
+    """
+    return host.debian == target.debian
 
 
 HOSTS = {

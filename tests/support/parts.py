@@ -35,6 +35,7 @@ def recipe(
     needs: tuple[Recipe, ...] = (),
     artifacts: tuple[Artifact, ...] = (),
     assemble: Callable[[Assembly], None] | None = None,
+    members: frozenset[str] = frozenset(),
 ) -> Recipe:
     """A recipe whose component holds some files, a link, and with `slot` a program that names its place."""
 
@@ -51,7 +52,7 @@ def recipe(
             )
             write_slots(staging, Slots("lib/host/ld.so", (Slot("bin/slotted", 4, 1024),)))
 
-    made = Recipe(name, f"{name.title()} 1.0", revision, artifacts, assemble or default, {}, needs)
+    made = Recipe(name, f"{name.title()} 1.0", revision, artifacts, assemble or default, {}, needs, members)
     made.__dict__["fill"] = fill
     return made
 

@@ -1,4 +1,4 @@
-"""The machine shim, in interpreters of its own."""
+"""The shims, in interpreters of their own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import sys
 import venv
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from xtool.build.environment import install_shim
 from xtool.crossenv.facts_shim import Abi
+from xtool.crossenv.steady_shim import groups
 from xtool.crossenv.trace import Question, read_trace
 
 CROSS = {
@@ -262,3 +264,95 @@ def test_formats_are_written_as_this_machine_would_take_them() -> None:
     values = (b"a", -2, 3.5, 7, b"text")
     assert struct.pack(abi.explicit("clfH5s"), *values) == struct.pack("clfH5s", *values)
     assert abi.explicit("cw") == "cw"
+
+
+LISTINGS = """
+import glob, json, os, pathlib
+os.chdir("files")
+with os.scandir() as entries:
+    scanned = [entry.name for entry in entries]
+walked = [names for _, _, names in os.walk(".")]
+flat = [os.listdir(), os.listdir(b".")[0].decode(), scanned, walked, glob.glob("*"), glob.glob("*.c")]
+print(json.dumps([*flat, [path.name for path in pathlib.Path().iterdir()], os.scandir in os.supports_fd]))
+"""
+
+
+def test_folders_are_listed_in_the_order_of_names(python: Path, tmp_path: Path) -> None:
+    names = [f"{n}.c" for n in "qazwsxedcrfv"]
+    (tmp_path / "files").mkdir()
+    for name in names:
+        (tmp_path / "files" / name).touch()
+    env = {"PATH": os.defpath, **CROSS}
+    command = [str(python), "-c", LISTINGS]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    ordered = sorted(names)
+    expected = [ordered, "a.c", ordered, [ordered], ordered, ordered, ordered, True]
+    assert json.loads(done.stdout) == expected
+
+
+DIST = """
+import os
+class Distribution:
+    want_user_cfg = True
+    def find_config_files(self):
+        return ["setup.cfg", *(["~/.pydistutils.cfg"] if self.want_user_cfg else [])]
+"""
+BUILD_EXT = """
+import contextlib
+class build_ext:
+    parallel = 8
+    def _build_extensions_parallel(self):
+        raise SystemExit("all at once")
+    @contextlib.contextmanager
+    def _filter_build_errors(self, ext):
+        yield
+"""
+COMMAND = """
+import threading, time
+from setuptools._distutils.command.build_ext import build_ext
+from setuptools._distutils.dist import Distribution
+class Extension:
+    def __init__(self, name, *sources):
+        self.name, self.sources = name, sources
+class command(build_ext):
+    extensions = [Extension("a", "x.c", "a.c"), Extension("b", "./x.c"), Extension("c", "c.c", "x.c")]
+    extensions += [Extension("alone", "alone.c")]
+    running, done = set(), []
+    def build_extension(self, extension):
+        assert not self.running & {"a", "b", "c"} or extension.name == "alone", (extension.name, self.running)
+        self.running.add(extension.name)
+        time.sleep(0.05)
+        self.running.remove(extension.name)
+        self.done.append(extension.name)
+command()._build_extensions_parallel()
+assert [name for name in command.done if name != "alone"] == ["a", "b", "c"] and len(command.done) == 4
+print(Distribution().find_config_files())
+"""
+
+
+def test_setuptools_builds_apart_what_shares_sources_and_reads_no_settings_of_the_user(
+    python: Path, tmp_path: Path
+) -> None:
+    """In a stand-in for setuptools, whose modules are changed when they are imported."""
+    modules = {
+        "dist.py": DIST,
+        "command/build_ext.py": BUILD_EXT,
+        "command/__init__.py": "",
+        "__init__.py": "",
+    }
+    for name, text in modules.items():
+        path = tmp_path / "setuptools" / "_distutils" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "setuptools" / "__init__.py").touch()
+    env = {"PATH": os.defpath, "PYTHONPATH": str(tmp_path), **CROSS}
+    command = [str(python), "-c", COMMAND]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("['setup.cfg']\n", "")
+
+
+def test_extensions_are_grouped_by_the_sources_that_they_share() -> None:
+    made = [("a", ["1.c"]), ("b", ["2.c"]), ("c", ["3.c"]), ("d", ["x/../1.c", "3.c"]), ("e", [Path("2.c")])]
+    extensions = [SimpleNamespace(name=name, sources=sources) for name, sources in made]
+    assert [[one.name for one in group] for group in groups(extensions)] == [["a", "c", "d"], ["b", "e"]]
+    assert groups([]) == []

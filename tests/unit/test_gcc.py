@@ -123,9 +123,13 @@ def test_a_toolchain_that_cannot_be_read_is_a_store_error(
     assert caught.value.hint == "`xtool setup ppc64le` repairs it"
 
 
-def test_shared_runtimes_are_put_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("native", [False, True])
+def test_shared_runtimes_are_put_aside(tmp_path: Path, native: bool) -> None:
     """No `-l` may find a runtime beside the compiler; sysroots get what wheels bring along."""
-    target, own = tmp_path / "x-linux-gnu" / "lib", tmp_path / "lib" / "gcc-cross" / "x-linux-gnu" / "14"
+    layout = gcc._Layout("x-linux-gnu", "14", native=native)
+    usr, staging = tmp_path / "usr", tmp_path / "staging"
+    target = usr / ("lib/x-linux-gnu" if native else "x-linux-gnu/lib")
+    own = usr / "lib" / ("gcc" if native else "gcc-cross") / "x-linux-gnu" / "14"
     for folder in (target, own):
         folder.mkdir(parents=True)
     for name in ("libgomp", "libgfortran", "libstdc++", "libatomic"):
@@ -134,13 +138,14 @@ def test_shared_runtimes_are_put_aside(tmp_path: Path) -> None:
         (own / f"{name}.so").symlink_to(f"../../../../x-linux-gnu/lib/{name}.so.9")
         (own / f"{name}.a").write_text(f"{name} archive")
     (own / "libquadmath.a").write_text("alone")
-    gcc._put_runtimes_aside(tmp_path, "x-linux-gnu")
-    kept = {path.name: path.read_text() for path in (tmp_path / gcc.RUNTIMES).iterdir()}
+    gcc._put_runtimes_aside(usr, staging, layout)
+    kept = {path.name: path.read_text() for path in (staging / gcc.RUNTIMES).iterdir()}
     assert kept == {
         "libgomp.so.9": "libgomp",
         "libgomp.a": "libgomp archive",
         "libgfortran.so.9": "libgfortran",
         "libgfortran.a": "libgfortran archive",
     }
-    assert list(target.iterdir()) == []
+    # The native compiler itself runs on the libraries that lie beside the runtimes there.
+    assert len(list(target.iterdir())) == (8 if native else 0)
     assert sorted(path.name for path in own.iterdir()) == ["libatomic.a", "libquadmath.a", "libstdc++.a"]

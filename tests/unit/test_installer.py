@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support import forge, parts
 
-from xtool import installer
+from xtool import archive, installer
 from xtool.archive import unpack_all
 from xtool.artifacts import Artifact
 from xtool.context import Context
@@ -253,3 +253,65 @@ def test_other_components_do_not_wait(make_context: Callable[..., Context]) -> N
     go_on.set()
     thread.join()
     assert_clean(ctx, ["quick", "slow"])
+
+
+def _taking(*names: str) -> Callable[[Assembly], None]:
+    def assemble(work: Assembly) -> None:
+        assert set(work.picked) == set(names)
+        for name in names:
+            work.picked[name].rename(work.staging / Path(name).name)
+
+    return assemble
+
+
+def test_a_large_archive_is_read_once_for_all_that_take_from_it(
+    ctx: Context, package: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = package("many", *(forge.file(f"bin/p{n}", b"%d" % n) for n in range(5)))
+    read: list[frozenset[str]] = []
+    real = archive.unpack
+
+    def unpack(file: Any, into: Path, **options: Any) -> list[str]:
+        read.append(options["stop_after"])
+        return real(file, into, **options)
+
+    monkeypatch.setattr(archive, "unpack", unpack)
+    recipes = [
+        parts.recipe(
+            f"r{n}", artifacts=(artifact,), members=frozenset({f"bin/p{n}"}), assemble=_taking(f"bin/p{n}")
+        )
+        for n in range(3)
+    ]
+    paths = ensure(ctx, *recipes)
+    assert [(paths[f"r{n}"] / f"p{n}").read_bytes() for n in range(3)] == [b"0", b"1", b"2"]
+    assert read == [frozenset({"bin/p0", "bin/p1", "bin/p2"})]
+    assert_clean(ctx, ["r0", "r1", "r2"])
+
+
+def test_a_member_that_is_not_there_is_an_error_of_the_archive(
+    ctx: Context, package: Callable[..., Artifact]
+) -> None:
+    recipe = parts.recipe(
+        artifacts=(package("many"),), members=frozenset({"bin/absent"}), assemble=_taking("bin/absent")
+    )
+    with pytest.raises(ArchiveError, match="lacks bin/absent"):
+        ensure(ctx, recipe)
+    assert_clean(ctx)
+
+
+def test_groups_are_downloaded_one_after_the_other(
+    make_context: Callable[..., Context], fetch: parts.FakeFetch, package: Callable[..., Artifact]
+) -> None:
+    """The components of the first can be assembled while files of the next are still to come."""
+    ctx = make_context(jobs=2)
+    small, large, shared = (
+        package("small"),
+        package("large", forge.file("share/l", b"l" * 9000)),
+        package("both"),
+    )
+    first = parts.recipe("first", artifacts=(small, shared), assemble=unpacking)
+    second = parts.recipe("second", artifacts=(large, shared), assemble=unpacking)
+    found = installer.ensure_all(ctx, CATALOG, LOCK, [[first], [second, first]])
+    assert found == {first.folder: Store(ctx).find(first), second.folder: Store(ctx).find(second)}
+    assert sorted(fetch.asked[:2]) == ["both", "small"]
+    assert fetch.asked[2:] == ["large"]

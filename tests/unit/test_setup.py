@@ -11,10 +11,10 @@ import pytest
 
 from xtool import choose, installer, setup
 from xtool.artifacts import Artifact
-from xtool.catalog import Catalog
+from xtool.catalog import Catalog, merge_evidence
 from xtool.choose import Candidate
 from xtool.context import Context
-from xtool.errors import CommandFailed, IntegrityError, NetworkError, XtoolError
+from xtool.errors import CommandFailed, IntegrityError, Interrupted, NetworkError, XtoolError
 from xtool.fetch import Vanished, debian
 from xtool.kit import BuildPython
 from xtool.log import SilentLog
@@ -138,6 +138,34 @@ def test_portable_pythons_that_cannot_be_had_give_way_to_debians(
     assert any(error.message in warning for warning in log.warnings)
 
 
+@pytest.mark.parametrize("versions", [("3.12",), ("3.13", "3.12")])
+def test_a_portable_python_that_debian_lacks_has_nothing_to_give_way_to(
+    here: Context, request_: Request, monkeypatch: pytest.MonkeyPatch, versions: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(portable, "reachable", lambda _: True)
+    error = NetworkError("no connection")
+    ensure, asked = _failing(error)
+    monkeypatch.setattr(installer, "ensure", ensure)
+    with pytest.raises(NetworkError) as caught:
+        ensure_kit(here, replace(request_, pythons=versions, python_source="auto"))
+    assert (caught.value, len(asked)) == (error, 1)
+
+
+def test_a_python_out_of_reach_is_told_before_anything_is_fetched(
+    here: Context, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portable, "reachable", lambda _: False)
+    ensure, asked = _failing()
+    monkeypatch.setattr(installer, "ensure", ensure)
+    wanted = replace(request_, pythons=("3.13t",), python_source="auto")
+    with pytest.raises(NetworkError, match=r"Python 3\.13t for ppc64le is a portable build"):
+        ensure_kit(here, wanted)
+    assert asked == []
+    # What it would come to can be shown all the same.
+    (python,) = setup.plan(here, wanted).pythons.values()
+    assert python.parameters["key"] == "cpython-3.13t-linux-powerpc64le-gnu"
+
+
 @pytest.mark.parametrize(
     ("source", "error"),
     [("auto", IntegrityError("wrong hash")), ("portable", CommandFailed("uv failed"))],
@@ -177,3 +205,77 @@ def test_packages_that_cannot_be_looked_up_give_way_to_the_next_sysroot(
     # Where nothing is to be set up, what would be taken is not changed by what is out of reach now.
     with pytest.raises(NetworkError, match="repomd"):
         setup.plan(here, asked)
+
+
+@pytest.fixture
+def several() -> list[Request]:
+    return [Request(Catalog().target(name), python_source="debian") for name in ("ppc64le", "s390x", "i686")]
+
+
+def _together(*errors: XtoolError | None) -> tuple[Callable[..., dict[str, Path]], list[list[set[str]]]]:
+    """An installer of several wholes that raises these errors, one a call; and what it was asked for."""
+    left, asked = list(errors), []
+
+    def ensure_all(
+        _ctx: Context, _catalog: Catalog, _lock: Any, groups: Sequence[Sequence[Recipe]]
+    ) -> dict[str, Path]:
+        asked.append([{recipe.name for recipe in group} for group in groups])
+        if left and (error := left.pop(0)):
+            raise error
+        return {recipe.folder: Path("/store") / recipe.folder for group in groups for recipe in group}
+
+    return ensure_all, asked
+
+
+def test_several_kits_are_made_in_one_go(
+    here: Context, several: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_all, asked = _together()
+    monkeypatch.setattr(installer, "ensure_all", ensure_all)
+    kits: Any = setup.ensure_kits(here, several)
+    assert [kit.request.target.name for kit in kits] == ["ppc64le", "s390x", "i686"]
+    (groups,) = asked
+    assert all(f"gcc-{kit.request.target.name}" in group for kit, group in zip(kits, groups, strict=True))
+
+
+def test_what_fails_together_is_tried_one_by_one(
+    here: Context, several: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one target's trouble is its own, and its own ways out of it are tried."""
+    ensure_all, asked = _together(NetworkError("no connection"), None, IntegrityError("wrong hash"), None)
+    monkeypatch.setattr(installer, "ensure_all", ensure_all)
+    first, second, third = setup.ensure_kits(here, several)
+    assert isinstance(second, IntegrityError)
+    assert [kit.request.target.name for kit in (first, third)] == ["ppc64le", "i686"]  # type: ignore[union-attr]
+    assert [len(groups) for groups in asked] == [3, 1, 1, 1]
+
+
+def test_a_request_that_makes_no_sense_does_not_spoil_the_rest(
+    here: Context, several: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several[1] = replace(several[1], glibc=(2, 5))
+    ensure_all, asked = _together()
+    monkeypatch.setattr(installer, "ensure_all", ensure_all)
+    outcomes = setup.ensure_kits(here, several)
+    assert [isinstance(outcome, XtoolError) for outcome in outcomes] == [False, True, False]
+    assert [len(groups) for groups in asked] == [2]
+
+
+def test_ctrl_c_ends_all_of_them(
+    here: Context, several: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_all, asked = _together(Interrupted("interrupted"))
+    monkeypatch.setattr(installer, "ensure_all", ensure_all)
+    with pytest.raises(Interrupted):
+        setup.ensure_kits(here, several)
+    assert len(asked) == 1
+
+
+def test_snapshots_of_all_locks_are_looked_at(
+    here: Context, several: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks = [setup.plan(here, request).lock for request in several[:2]]
+    old = replace(locks[0].evidence["trixie"], date="2026-01-01T00:00:00Z", snapshot="20260101T000000Z")
+    merged = merge_evidence([{"trixie": old}, locks[1].evidence])
+    newest = locks[1].evidence["trixie"]
+    assert merged["trixie"] == replace(newest, earlier=("20260101T000000Z", *newest.earlier))

@@ -6,12 +6,14 @@ is looked at before the wheel is handed on. The wheel itself is judged in `xtool
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,8 @@ def build_wheel(
     workdir: Path,
     jobs: int = 1,
     config_settings: ConfigSettings | None = None,
+    sharing: kept.Sharing | None = None,
+    on_step: Callable[[str], None] | None = None,
 ) -> RawWheel:
     """Build one wheel.
 
@@ -71,6 +75,8 @@ def build_wheel(
         workdir: an empty folder for all that the build makes.
         jobs: how many compilers may run at once.
         config_settings: PEP 517 config settings for the back end.
+        sharing: what the builds of this run have in common.
+        on_step: told the step that begins: `requirements`, `compile`.
 
     Raises:
         CommandFailed: a hook failed, or the build requirements cannot be installed.
@@ -82,7 +88,7 @@ def build_wheel(
     workdir = workdir.resolve()
     target_python(kit, version)
     project = workdir / "source"
-    shutil.copytree(source.path, project, symlinks=True)
+    shutil.copytree(source.path, project, symlinks=True, copy_function=_copy)
     system = read_build_system(project)
     adapter = adapter_for(system, what=source.label)
     python = build_python(kit, version)
@@ -93,7 +99,14 @@ def build_wheel(
 
     def prepare(requires: Sequence[str], again: str = "") -> tuple[environments.BuildEnvironment, CrossEnv]:
         env = stack.enter_context(
-            kept.environment(ctx, python, requires, folder=workdir / f"env{again}", project=settings_from)
+            kept.environment(
+                ctx,
+                python,
+                requires,
+                folder=workdir / f"env{again}",
+                project=settings_from,
+                sharing=sharing,
+            )
         )
         stack.callback(kept.forget_bytecode, env, workdir)
         cross = CrossEnv.create(
@@ -114,7 +127,7 @@ def build_wheel(
         return _Hooks(ctx, source, project, system, env, environ, cross)
 
     with ExitStack() as stack:
-        with _timed(timings, "requirements"):
+        with _timed(timings, "requirements", on_step):
             env, cross = prepare(system.requires)
             settings = dict(adapter.config_settings(cross, config_settings or {}))
             wanted = _strings(hooks().call("get_requires_for_build_wheel", settings))
@@ -126,7 +139,7 @@ def build_wheel(
                     cross.read_trace().check(source.label)
                     env, cross = prepare([*system.requires, *wanted], "-2")
                     settings = dict(adapter.config_settings(cross, config_settings or {}))
-        with _timed(timings, "compile"):
+        with _timed(timings, "compile", on_step):
             name = hooks().call("build_wheel", settings, outdir)
         wheel = outdir / str(name)
         if Path(str(name)).name != name or not wheel.is_file():
@@ -200,6 +213,22 @@ def read_build_system(project: Path) -> BuildSystem:
     return BuildSystem(backend, tuple(requires), tuple(map(str, backend_path)))
 
 
+_GIT_OBJECTS = f"{os.sep}.git{os.sep}objects{os.sep}"
+
+
+def _copy(source: str, target: str) -> str:
+    """Copy a file; git's objects, which never change, are linked, as `git clone` of a folder does it."""
+    if _GIT_OBJECTS in source:
+        with suppress(OSError):
+            os.link(source, target)
+            return target
+    return shutil.copy2(source, target)
+
+
+_warnings = threading.Lock()
+"""Python keeps its warnings filter for all threads in common."""
+
+
 class _Hooks:
     """Calls the back end's hooks in its environment; keeps what they print for when they fail."""
 
@@ -220,7 +249,8 @@ class _Hooks:
         self._environ = environ
         self._cross = cross
         self._system = system
-        self._output = ""
+        self._said: list[warnings.WarningMessage] = []
+        self._after = ExitStack()
         try:
             self._caller = BuildBackendHookCaller(
                 str(project),
@@ -243,8 +273,7 @@ class _Hooks:
         from pyproject_hooks import BackendUnavailable, HookMissing
 
         try:
-            # pyproject_hooks says again here what the back end has warned of there.
-            with warnings.catch_warnings(record=True) as said:
+            with self._after:
                 if wheels is not None:
                     answer = self._caller.build_wheel(str(wheels), config_settings=settings)
                 else:
@@ -262,7 +291,7 @@ class _Hooks:
                 facts=[f"build-backend: {self._system.backend}"],
                 code="no-backend",
             ) from error
-        for warning in said:
+        for warning in self._said:
             self._ctx.log.detail(f"{self._label}: {warning.message}")
         return answer
 
@@ -279,6 +308,9 @@ class _Hooks:
         )
         if done.returncode != 0:
             raise self._failure(done)
+        # pyproject_hooks says again, once this returns, what the back end has warned of there.
+        self._after.enter_context(_warnings)
+        self._said = self._after.enter_context(warnings.catch_warnings(record=True))
 
     def _failure(self, done: proc.Completed) -> XtoolError:
         trace = self._cross.read_trace()
@@ -304,7 +336,9 @@ def _strings(value: Any) -> list[str]:
 
 
 @contextmanager
-def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
+def _timed(timings: dict[str, float], step: str, on_step: Callable[[str], None] | None) -> Iterator[None]:
+    if on_step is not None:
+        on_step(step)
     started = time.monotonic()
     try:
         yield

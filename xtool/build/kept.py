@@ -13,8 +13,10 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -37,9 +39,39 @@ UNUSED_AFTER = 14 * 24 * 3600.0
 """Seconds without use after which `xtool prune` removes an environment."""
 
 
+class Sharing:
+    """What the builds of one run share: uv is asked once, and nobody makes what another is making."""
+
+    def __init__(self) -> None:
+        self._locks: dict[object, threading.Lock] = defaultdict(threading.Lock)
+        self._known: dict[object, str | None] = {}
+        self._own = threading.Lock()
+
+    @contextmanager
+    def alone(self, key: object) -> Iterator[None]:
+        """Let one build at a time do something."""
+        with self._own:
+            lock = self._locks[key]
+        with lock:
+            yield
+
+    def once(self, key: object, ask: Callable[[], str | None]) -> str | None:
+        """An answer that does not change during a run; whoever asks first gets it for all."""
+        with self.alone(key):
+            if key not in self._known:
+                self._known[key] = ask()
+            return self._known[key]
+
+
 @contextmanager
 def environment(
-    ctx: Context, python: BuildPython, requirements: Sequence[str], *, folder: Path, project: Path | None
+    ctx: Context,
+    python: BuildPython,
+    requirements: Sequence[str],
+    *,
+    folder: Path,
+    project: Path | None,
+    sharing: Sharing | None = None,
 ) -> Iterator[BuildEnvironment]:
     """An environment with build requirements in it, which stays as it is while the block runs.
 
@@ -49,17 +81,22 @@ def environment(
         requirements: PEP 508 requirements.
         folder: where a throw-away environment goes; must not exist.
         project: folder whose uv settings hold, where the user's own project is built.
+        sharing: what the builds of this run have in common.
 
     Raises:
         NetworkError: the requirements cannot be fetched.
         CommandFailed: they cannot be installed, or uv cannot make an environment.
     """
+    shared = sharing or Sharing()
     with ExitStack() as stack:
         found: BuildEnvironment | None = None
-        pins = _pins(ctx, python, requirements, folder.parent, project)
+        pins = shared.once(
+            (python.executable, tuple(requirements), project is not None),
+            lambda: _pins(ctx, python, requirements, folder.parent, project),
+        )
         if pins is not None:
             try:
-                found = stack.enter_context(_kept(ctx, python, pins))
+                found = stack.enter_context(_kept(ctx, python, pins, shared))
             except (OSError, StoreError) as error:
                 ctx.log.detail(f"the build environment is not kept: {error}")
         if found is None:
@@ -177,7 +214,9 @@ def _identity(program: Path) -> list[str | int]:
 
 
 @contextmanager
-def _kept(ctx: Context, python: BuildPython, pins: str) -> Iterator[BuildEnvironment | None]:
+def _kept(
+    ctx: Context, python: BuildPython, pins: str, sharing: Sharing
+) -> Iterator[BuildEnvironment | None]:
     """The environment of some pins, made where it is not there; None where somebody is in the way."""
     name = _name(ctx, python, pins)
     for _ in range(3):
@@ -188,7 +227,9 @@ def _kept(ctx: Context, python: BuildPython, pins: str) -> Iterator[BuildEnviron
                     os.utime(path(ctx, name) / _SEAL)
                 yield found
                 return
-        if not _make(ctx, python, pins, name):
+        with sharing.alone(name):
+            made = _make(ctx, python, pins, name)
+        if not made:
             break
     yield None
 

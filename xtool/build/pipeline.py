@@ -1,34 +1,32 @@
-"""From a source to tested wheels: the steps of `xtool build`, in order, each timed.
+"""From a source to one tested wheel: the steps of a cell of the matrix, in order, each timed.
 
-A wheel reaches the output folder only when it was judged, repaired and has passed its smoke test; what failed
-leaves nothing there.
+A wheel leaves its cell only when it was judged, repaired and has passed its smoke tests.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtool.build.kept import Sharing
+from xtool.build.source import Source
 from xtool.context import Context
-from xtool.errors import StoreError, UsageError, XtoolError
+from xtool.errors import Interrupted, XtoolError
 from xtool.kit import Kit
-from xtool.setup import Request, ensure_desktop, ensure_kit
-from xtool.store import Store
-from xtool.targets import format_glibc
+from xtool.setup import Request, ensure_desktop
+from xtool.targets import format_glibc, same_machine
+from xtool.wheel.wheelfile import WheelName
 
 if TYPE_CHECKING:
     from xtool.build.smoke import SmokeResult
-    from xtool.build.source import Source
     from xtool.wheel.findings import Finding
 
 _WARNINGS_SHOWN = 3
@@ -41,23 +39,27 @@ class BuildRequest:
 
     Args:
         source: a folder, an sdist file or a requirement.
-        setup: target, Pythons, floor.
+        setups: for each target its set-up; without Pythons, the project decides which.
         outdir: where finished wheels go.
         test_commands: commands that test the wheel in its target environment; empty for the import test.
         test_requires: requirements of the tests.
         test: whether to smoke-test at all.
-        jobs: how many compilers may run at once.
+        jobs: how much may run at once.
         config_settings: PEP 517 config settings for the back end.
+        fail_fast: whether the first failure ends everything.
+        log_dir: folder for the logs, or None for one in the cache.
     """
 
     source: str
-    setup: Request
+    setups: tuple[Request, ...]
     outdir: Path
     test_commands: tuple[str, ...] = ()
     test_requires: tuple[str, ...] = ()
     test: bool = True
     jobs: int = 1
     config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
+    fail_fast: bool = False
+    log_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,12 @@ class BuiltWheel:
         python: `X.Y`.
         platform_tag: the platform part of its name, as earned.
         glibc_required: the glibc that its symbols need, or None for a wheel without machine code.
-        smoke: status, command and seconds of its smoke test.
+        smoke: status, command and seconds of its smoke test, and the glibc that it ran on.
         timings: seconds per step.
         warnings: what was found and is no error.
+        tested: for each Python that it was tested on, the same as in `smoke`, with `python`.
+        serves: the other cells that it is for, as `target` and `python`.
+        log: its log, or None where none could be written.
     """
 
     path: Path
@@ -83,26 +88,80 @@ class BuiltWheel:
     smoke: Mapping[str, Any]
     timings: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+    tested: tuple[Mapping[str, Any], ...] = ()
+    serves: tuple[Mapping[str, str], ...] = ()
+    log: Path | None = None
 
     def as_data(self) -> dict[str, Any]:
         """The wheel as plain data for JSON output."""
-        return {**asdict(self), "path": str(self.path), "warnings": list(self.warnings)}
+        return {
+            **asdict(self),
+            "path": str(self.path),
+            "warnings": list(self.warnings),
+            "tested": list(self.tested),
+            "serves": list(self.serves),
+            "log": None if self.log is None else str(self.log),
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What came of one build.
+class Product:
+    """What the cells of one run have in common.
 
     Args:
-        wheels: the finished wheels.
-        errors: why there is none for the other Pythons; none is made up for.
+        request: what the user wants.
+        setups: for each target its set-up, with the Pythons that the project is built for.
+        source: the project, unpacked once.
+        sharing: what builds ask of uv.
+        seconds: what set-up and source took.
     """
 
-    wheels: tuple[BuiltWheel, ...]
-    errors: tuple[XtoolError, ...] = ()
+    request: BuildRequest
+    setups: tuple[Request, ...]
+    source: Source
+    sharing: Sharing
+    seconds: Mapping[str, float]
 
 
-class _Clock:
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One target with one Python.
+
+    Args:
+        kit: the target's kit.
+        version: the Python, `3.13`.
+    """
+
+    kit: Kit
+    version: str
+
+    @property
+    def target(self) -> str:
+        """The target's name."""
+        return self.kit.target.name
+
+    @property
+    def label(self) -> str:
+        """`ppc64le, Python 3.13`."""
+        return f"{self.target}, Python {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a cell asks of whoever runs it.
+
+    Args:
+        step: told the step that begins: `requirements`, `compile`, `judge`, `smoke`.
+        tested_on: by the wheel's name, the Pythons to test it on.
+        kit_with: a kit of the cell's target that has a Python to test on.
+    """
+
+    step: Callable[[str], None]
+    tested_on: Callable[[WheelName], Sequence[str]]
+    kit_with: Callable[[str], Kit]
+
+
+class Clock:
     """Seconds per step, in the order in which the steps ran."""
 
     def __init__(self, before: Mapping[str, float] | None = None) -> None:
@@ -110,6 +169,7 @@ class _Clock:
 
     @contextmanager
     def __call__(self, step: str) -> Iterator[None]:
+        """Add the seconds of the block to a step."""
         started = time.monotonic()
         try:
             yield
@@ -117,102 +177,57 @@ class _Clock:
             self.seconds[step] = round(self.seconds.get(step, 0.0) + time.monotonic() - started, 3)
 
 
-def build(ctx: Context, request: BuildRequest) -> BuildReport:
-    """Build, judge, repair and test a wheel for each Python that was asked for.
-
-    What goes wrong for one of several Pythons does not keep the others from theirs.
-
-    Raises:
-        UsageError: the project excludes a Python that was asked for.
-        CommandFailed: the build or a test failed, and only one Python was asked for.
-        WheelRejected: the wheel is not what was asked for; likewise.
-    """
-    from xtool.build import source as sources
-
-    clock = _Clock()
-    with clock("setup"):
-        kit = ensure_kit(ctx, request.setup)
-    with (
-        Store(ctx).using(kit.folders),
-        tempfile.TemporaryDirectory(prefix="xtool-build-", ignore_cleanup_errors=True) as folder,
-    ):
-        work = Path(folder)
-        with clock("source"):
-            source = sources.obtain(ctx, request.source, work / "source", python=request.setup.versions[0])
-        _check_pythons(kit, source, request.setup.versions)
-        wheels: list[BuiltWheel] = []
-        errors: list[XtoolError] = []
-        for version in request.setup.versions:
-            place = work / version
-            place.mkdir()
-            try:
-                wheels.append(_build_one(ctx, kit, request, source, version, place, clock.seconds))
-            except XtoolError as error:
-                if len(request.setup.versions) == 1:
-                    raise
-                errors.append(error)
-    return BuildReport(tuple(wheels), tuple(errors))
-
-
-def _check_pythons(kit: Kit, source: Source, versions: Sequence[str]) -> None:
-    """Hold the Pythons that were asked for against the project's `requires-python`.
-
-    Raises:
-        UsageError: it excludes one.
-    """
-    allowed = source.requires_python
-    excluded = [v for v in versions if allowed and not allowed.contains(kit.pythons[v].full_version, True)]
-    if not excluded:
-        return
-    left = [version for version in versions if version not in excluded]
-    raise UsageError(
-        f"{source.label} does not support Python {' and '.join(excluded)}",
-        facts=[f"its requires-python is `{allowed}`"],
-        hint="build with " + " ".join(f"`--python {version}`" for version in left)
-        if left
-        else "`xtool list --available` shows which other Pythons there are for `--python`",
-        code="requires-python",
-    )
-
-
-def _build_one(
-    ctx: Context,
-    kit: Kit,
-    request: BuildRequest,
-    source: Source,
-    version: str,
-    place: Path,
-    shared: Mapping[str, float],
+def build_wheel(
+    ctx: Context, cell: Cell, product: Product, place: Path, *, jobs: int, asked: Asked
 ) -> BuiltWheel:
+    """Build, judge, repair and test the wheel of one cell; it lies in the cell's folder.
+
+    Args:
+        ctx: settings, environment, and the log of this wheel.
+        cell: target and Python.
+        product: what is built.
+        place: an empty folder.
+        jobs: how many compilers may run at once.
+        asked: what is asked on the way.
+
+    Raises:
+        CommandFailed: the build or a test failed.
+        WheelRejected: the wheel is not what was asked for.
+    """
     from xtool.build import frontend
 
     threading.Thread(target=_import_ahead, daemon=True).start()
-    clock = _Clock(shared)
-    label = f"{source.label} for {kit.target.name}, Python {version}"
+    kit, version = cell.kit, cell.version
+    clock = Clock(product.seconds)
+    label = f"{product.source.label} for {cell.label}"
     with ctx.log.step(f"building {label}"), clock("build"):
         raw = frontend.build_wheel(
             ctx,
             kit,
             version,
-            source,
+            product.source,
             workdir=place,
-            jobs=request.jobs,
-            config_settings=request.config_settings,
+            jobs=jobs,
+            config_settings=product.request.config_settings,
+            sharing=product.sharing,
+            on_step=asked.step,
         )
     from xtool.toolchain.runtimes import offer_libraries
     from xtool.wheel.judge import judge
     from xtool.wheel.repair import repair
 
+    asked.step("judge")
     libraries = (offer_libraries(kit.sysroot, place / "libraries"),)
     with clock("judge"):
-        asked = partial(
+        judged = partial(
             judge,
             target=kit.target,
             python=version,
             glibc=kit.sysroot.glibc,
             sysroot_exports=kit.sysroot.exports,
+            compiler=kit.toolchain.version if same_machine(kit.host, kit.target) else "",
         )
-        asked(raw.path, trace=raw.trace, library_dirs=libraries).require()
+        judged(raw.path, trace=raw.trace, library_dirs=libraries).require()
         wheel = repair(
             ctx,
             raw.path,
@@ -222,25 +237,23 @@ def _build_one(
             outdir=place / "repaired",
             strip=kit.toolchain.tool("strip"),
         )
-        verdict = asked(wheel)
+        verdict = judged(wheel)
         verdict.require()
     _warn(ctx, verdict.warnings)
+    asked.step("smoke")
     with clock("smoke"):
-        smoke = _smoke(ctx, kit, request, source, version, wheel)
+        said: list[str] = []
+        tested = tuple(_tests(ctx, cell, product, wheel, place, asked, said))
     return BuiltWheel(
-        path=_deliver(wheel, request.outdir),
-        target=kit.target.name,
+        path=wheel,
+        target=cell.target,
         python=version,
         platform_tag=wheel.stem.split("-")[-1],
         glibc_required=format_glibc(verdict.glibc_required) if verdict.glibc_required else None,
-        smoke={
-            "status": smoke.status,
-            "command": smoke.command,
-            "seconds": smoke.seconds,
-            "glibc": format_glibc(kit.pythons[version].glibc),
-        },
+        smoke={name: value for name, value in tested[0].items() if name != "python"},
         timings=clock.seconds,
-        warnings=tuple(str(finding) for finding in verdict.warnings),
+        warnings=(*(str(finding) for finding in verdict.warnings), *said),
+        tested=tested,
     )
 
 
@@ -268,18 +281,54 @@ def _import_ahead() -> None:
             importlib.import_module(name)
 
 
-def _smoke(
-    ctx: Context, kit: Kit, request: BuildRequest, source: Source, version: str, wheel: Path
-) -> SmokeResult:
-    """Test the wheel for the target.
+def _tests(
+    ctx: Context, cell: Cell, product: Product, wheel: Path, place: Path, asked: Asked, said: list[str]
+) -> Iterator[Mapping[str, Any]]:
+    """Test a wheel on each Python that it is to be tested on, its own first; `said` gets what they warned of.
 
     Raises:
-        CommandFailed: the test failed.
+        CommandFailed: a test failed.
     """
-    from xtool.build.smoke import SmokeResult, smoke_test
+    from xtool.build.smoke import SmokeResult
 
-    if not request.test:
-        return SmokeResult("skipped", "", 0.0)
+    project = _own_project(product, place)
+    for version in asked.tested_on(WheelName.parse(wheel.name)):
+        kit, result = cell.kit, SmokeResult("skipped", "", 0.0)
+        if product.request.test:
+            try:
+                kit = asked.kit_with(version)
+            except Interrupted:
+                raise
+            except XtoolError as error:
+                # Its own Python is in the cell's kit: this is one to test on besides.
+                ctx.log.warning(f"{wheel.name} is not tested on Python {version}: {error.message}")
+                continue
+            result = _smoke(ctx, kit, product, version, wheel, project)
+        said += [warning for warning in result.warnings if warning not in said]
+        glibc = kit.pythons[version].glibc if version in kit.pythons else None
+        yield {
+            "python": version,
+            "status": result.status,
+            "command": result.command,
+            "seconds": result.seconds,
+            "glibc": format_glibc(glibc) if glibc else None,
+        }
+
+
+def _own_project(product: Product, place: Path) -> Path:
+    """The project for tests, which may write into it: a copy of this cell's own where commands name it."""
+    commands = " ".join(product.request.test_commands)
+    if not product.request.test or not any(word in commands for word in ("{project}", "{package}")):
+        return product.source.path
+    copy = place / "tested" / product.source.path.name
+    shutil.copytree(product.source.path, copy, symlinks=True)
+    return copy
+
+
+def _smoke(ctx: Context, kit: Kit, product: Product, version: str, wheel: Path, project: Path) -> SmokeResult:
+    from xtool.build.smoke import smoke_test
+
+    request = product.request
     on = f"{kit.emulator.executable.name}, glibc {format_glibc(kit.pythons[version].glibc)}"
     with ctx.log.step(f"testing {wheel.name} under {on}"):
         result = smoke_test(
@@ -289,26 +338,9 @@ def _smoke(
             wheel,
             test_command=request.test_commands,
             test_requires=request.test_requires,
-            project=source.path,
+            project=project,
             wheel_dirs=(request.outdir,) if request.outdir.is_dir() else (),
-            desktop=partial(ensure_desktop, ctx, kit.target, version),
+            desktop=partial(ensure_desktop, ctx, kit, version),
         )
         result.raise_for_failure(wheel)
     return result
-
-
-def _deliver(wheel: Path, outdir: Path) -> Path:
-    """Put a finished wheel into the output folder, whole or not at all."""
-    final = outdir / wheel.name
-    try:
-        outdir.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".xtool-", dir=outdir)
-        os.close(handle)
-        shutil.copyfile(wheel, temporary)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(final)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {final}: {error.strerror}", hint="choose another folder with `--outdir`"
-        ) from error
-    return final

@@ -9,24 +9,18 @@ import fnmatch
 import os
 import shutil
 import stat
-import sys
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from xtool.artifacts import VerifiedFile
+from xtool.build import stated
 from xtool.build.sdist import OLD_SUFFIXES, SDIST_SUFFIXES, fetch_sdist, own_file
 from xtool.errors import ArchiveError, StoreError, UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from xtool.context import Context
@@ -74,7 +68,7 @@ class Source:
     @property
     def label(self) -> str:
         """`ujson 5.11.0`, or as much of it as is known."""
-        return " ".join(part for part in (self.name or Path(self.spec).name, self.version) if part)
+        return " ".join(part for part in (self.name or self.path.name, self.version) if part)
 
 
 def obtain(ctx: Context, spec: str, folder: Path, *, python: str | None = None) -> Source:
@@ -150,8 +144,8 @@ def _from_folder(path: Path, spec: str, folder: Path) -> Source:
             facts=[str(error.filename)] if error.filename else [],
             hint="free some space, or point TMPDIR to a larger disk",
         ) from error
-    name, version, pythons = _project_table(target)
-    return Source("folder", spec, target, name, version, requires_python=pythons)
+    said = stated.of_folder(target)
+    return Source("folder", spec, target, said.name, said.version, requires_python=said.requires_python)
 
 
 def _check_project(path: Path, spec: str) -> None:
@@ -214,33 +208,6 @@ def _only_products(path: Path) -> bool:
     return all(item.name.endswith((".whl", *SDIST_SUFFIXES, *OLD_SUFFIXES)) for item in path.iterdir())
 
 
-_Stated = tuple[str | None, str | None, SpecifierSet | None]
-"""Name, normalised; version; requires-python: as much of it as a project states."""
-
-
-def _project_table(path: Path) -> _Stated:
-    """What `pyproject.toml` states; the build will say it all the same."""
-    try:
-        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-        name, version, pythons = (project.get(key) for key in ("name", "version", "requires-python"))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return None, None, None
-    return _stated(name, version, pythons)
-
-
-def _stated(name: object, version: object, pythons: object) -> _Stated:
-    try:
-        requires = SpecifierSet(pythons) if isinstance(pythons, str) else None
-    except InvalidSpecifier:
-        # The back end will say so, and better.
-        requires = None
-    return (
-        canonicalize_name(name) if isinstance(name, str) and name else None,
-        version if isinstance(version, str) else None,
-        requires,
-    )
-
-
 def _from_sdist(file: VerifiedFile, kind: str, spec: str, folder: Path) -> Source:
     from xtool import archive
 
@@ -261,14 +228,5 @@ def _from_sdist(file: VerifiedFile, kind: str, spec: str, folder: Path) -> Sourc
             ],
         )
     _check_project(tops[0], file.artifact.filename)
-    name, version, pythons = _metadata(tops[0])
-    return Source(kind, spec, tops[0], name, version, file.path, pythons)
-
-
-def _metadata(path: Path) -> _Stated:
-    """What `PKG-INFO` says (core metadata specification)."""
-    try:
-        message = HeaderParser().parsestr((path / "PKG-INFO").read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return _project_table(path)
-    return _stated(message["Name"], message["Version"], message["Requires-Python"])
+    said = stated.of_sdist(tops[0])
+    return Source(kind, spec, tops[0], said.name, said.version, file.path, said.requires_python)

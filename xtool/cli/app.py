@@ -187,6 +187,8 @@ def _render(invocation: Invocation, result: Result) -> None:
     invocation.exit_code = result.code
     for error in result.errors:
         invocation.console.error(error)
+    if result.summary:
+        invocation.console.info(result.summary)
     if invocation.json:
         data = {**result.data, "warnings": invocation.console.warnings}
         write_result(document(invocation.command, result.status, result.code, data, result.errors))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from xtool.output import Console
     from xtool.setup import Request
 
+ALL_TARGETS = "all"
+"""What stands for every target that this host can build for."""
+
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -30,6 +33,8 @@ class Result:
         text: what a person reads on stdout; only results, never messages.
         errors: what failed, where other parts did not.
         exit_code: where the outcome asks for another code than the first error's, or 0 without errors.
+        partial: something was made, something failed.
+        summary: what a person reads on stderr in the end, below the errors.
     """
 
     data: Mapping[str, Any]
@@ -37,6 +42,7 @@ class Result:
     errors: tuple[XtoolError, ...] = ()
     exit_code: int | None = None
     partial: bool = False
+    summary: str = ""
 
     @property
     def code(self) -> int:
@@ -95,22 +101,34 @@ class Session:
         """What was set for an option, wherever it was set."""
         return self.config.value(name, default)
 
-    def requests(self) -> list[Request]:
-        """One set-up request for each target that was asked for.
+    def requests(self, names: Sequence[str] = ()) -> list[Request]:
+        """One set-up request for each target that was asked for; `all` stands for every one there is.
+
+        Args:
+            names: the targets, where they were not asked for by `--target`.
 
         Raises:
             UsageError: no target, or an unknown one.
         """
-        return [self.request(name) for name in unique(self.required("target"))]
+        from xtool.setup import available_targets
+
+        asked = unique(names) or unique(self.required("target"))
+        found: dict[str, Request] = {}
+        for name in asked:
+            for target in available_targets(self.ctx) if name == ALL_TARGETS else (name,):
+                request = self.request(target)
+                found.setdefault(request.target.name, request)
+        return list(found.values())
 
     def request(self, target: str) -> Request:
         """The set-up request for a target, with `--python`, `--glibc` and the like."""
         from xtool.catalog import Catalog
+        from xtool.python.versions import parse_python
         from xtool.setup import Request
 
         return Request(
             target=Catalog(self.ctx.settings.toolchains_dir).target(target),
-            pythons=unique(self.value("python", ())),
+            pythons=unique([str(parse_python(text)) for text in self.value("python", ())]),
             glibc=self.glibc(),
             sysroot=self.value("sysroot", "auto"),
             python_source=self.value("python-source", "auto"),
@@ -252,7 +270,12 @@ def kit_options(*, several_pythons: bool = True) -> list[click.Parameter]:
     """The options that say what a target is set up with."""
     more = " Can be repeated." if several_pythons else ""
     return [
-        setting("--python", help=f"Python version (default: 3.13).{more}", metavar="X.Y", multiple=True),
+        setting(
+            "--python",
+            help=f"Python version; 3.13t: without the GIL (default: 3.13).{more}",
+            metavar="X.Y",
+            multiple=True,
+        ),
         setting("--glibc", help="Oldest glibc to run on (default: the target's lowest).", metavar="X.Y"),
         setting(
             "--sysroot",
@@ -276,7 +299,7 @@ def kit_options(*, several_pythons: bool = True) -> list[click.Parameter]:
 
 def target_option(*, multiple: bool) -> click.Parameter:
     """`--target`, from the command line or the configuration."""
-    more = " Can be repeated." if multiple else ""
+    more = " `all`: every one there is. Can be repeated." if multiple else ""
     return setting("--target", help=f"The machine wheels are for.{more}", metavar="TARGET", multiple=multiple)
 
 

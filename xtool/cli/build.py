@@ -10,59 +10,77 @@ import click
 from xtool.cli.base import Result, Session, kit_options, setting, target_option, verb
 
 if TYPE_CHECKING:
-    from xtool.build.pipeline import BuiltWheel
+    from xtool.build.report import BuildReport, Outcome
     from xtool.errors import XtoolError
+
+_TOLD_IN_FULL = 3
+"""How many failures of a matrix show all that is known of them; the others name their logs."""
 
 
 def _build(session: Session, source: str) -> Result:
-    from xtool.build.pipeline import BuildRequest, build
-    from xtool.errors import XtoolError
+    from xtool.build import matrix
+    from xtool.build.pipeline import BuildRequest
+    from xtool.cli.watch import MatrixView, describe, summary
 
-    outdir: Path = session.value("outdir") or Path.cwd() / "wheelhouse"
-    settings = _config_settings(session.value("config-setting", ()))
-    requests = [
-        BuildRequest(
-            source=source,
-            setup=request,
-            outdir=outdir,
-            test_commands=session.value("test-command", ()),
-            test_requires=session.value("test-requires", ()),
-            test=not session.value("no-test", False),
-            jobs=session.ctx.settings.jobs,
-            config_settings=settings,
-        )
-        for request in session.requests()
-    ]
-    wheels: list[BuiltWheel] = []
-    errors: list[XtoolError] = []
-    for request in requests:
-        try:
-            report = build(session.ctx, request)
-        except XtoolError as error:
-            if len(requests) == 1:
-                raise
-            errors.append(error)
-            continue
+    request = BuildRequest(
+        source=source,
+        setups=tuple(session.requests()),
+        outdir=session.value("outdir") or Path.cwd() / "wheelhouse",
+        test_commands=session.value("test-command", ()),
+        test_requires=session.value("test-requires", ()),
+        test=not session.value("no-test", False),
+        jobs=session.ctx.settings.jobs,
+        config_settings=_config_settings(session.value("config-setting", ())),
+        fail_fast=session.value("fail-fast", False),
+        log_dir=session.value("log-dir"),
+    )
+    report = matrix.build(session.ctx, request, MatrixView(session.console))
+    several = len(report.cells) > 1
+    if not several:
         for wheel in report.wheels:
-            session.console.info(_line(wheel))
-        wheels.extend(report.wheels)
-        errors.extend(report.errors)
+            session.console.info(describe(wheel))
+    errors = _errors(report, labelled=several)
     return Result(
-        {"wheels": [wheel.as_data() for wheel in wheels]},
-        text="\n".join(str(wheel.path) for wheel in wheels),
+        {
+            "wheels": [wheel.as_data() for wheel in report.wheels],
+            "failed": [_failed_data(cell) for cell in report.failures],
+            "not_run": [
+                {"target": cell.target, "python": cell.python, "state": cell.state.value}
+                for cell in report.left_out
+            ],
+        },
+        text="\n".join(str(wheel.path) for wheel in report.wheels),
         errors=tuple(errors),
-        partial=bool(wheels and errors),
+        partial=bool(report.wheels and errors),
+        summary=f"\n{summary(report)}" if several else "",
     )
 
 
-def _line(wheel: BuiltWheel) -> str:
-    from xtool.text import format_bytes, format_seconds
+def _failed_data(cell: Outcome) -> dict[str, Any]:
+    return {
+        "target": cell.target,
+        "python": cell.python,
+        "step": cell.step,
+        "code": cell.error.code if cell.error else None,
+        "message": cell.error.message if cell.error else None,
+        "log": cell.log,
+    }
 
-    smoke = wheel.smoke.get("status", "not run")
-    size = format_bytes(wheel.path.stat().st_size)
-    return (
-        f"built {wheel.path.name} ({size}, smoke test {smoke}, {format_seconds(sum(wheel.timings.values()))})"
-    )
+
+def _errors(report: BuildReport, *, labelled: bool) -> list[XtoolError]:
+    """The errors in the order of the matrix, each with its cell and log; what cells share comes once."""
+    found: list[XtoolError] = []
+    seen: set[int] = set()
+    for cell in report.failures:
+        error = cell.error
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
+        label = f"{cell.label}: " if labelled and cell.step != "setup" else ""
+        facts = error.facts if len(found) < _TOLD_IN_FULL else ()
+        log = (f"log: {cell.log}",) if cell.log else ()
+        found.append(error.retold(label + error.message, (*facts, *log)))
+    return found
 
 
 def _config_settings(pairs: tuple[str, ...]) -> dict[str, str | list[str]]:
@@ -83,13 +101,16 @@ command = verb(
     _build,
     name="build",
     help=(
-        "Build wheels of SRC for a target, check what is in them, and smoke-test them under the emulator.\n\n"
+        "Build wheels of SRC for targets, check what is in them, and smoke-test them under the emulator.\n\n"
         "SRC is a project folder (default: this one), an sdist file, or a requirement from the package "
-        "index. What the target lacks is set up first. The paths of the wheels go to stdout."
+        "index. What a target lacks is set up first. Without `--python`, wheels are built for every Python "
+        "that the project supports; several targets and Pythons are built side by side. The paths of the "
+        "wheels go to stdout."
     ),
     example=(
         "xtool build --target ppc64le\n"
         "xtool build ujson==5.11.0 --target ppc64le --outdir dist\n"
+        "xtool build . --target ppc64le --target s390x --python 3.11 --python 3.13 -j 4\n"
         "xtool build . --target ppc64le --test-requires pytest --test-command 'pytest {project}/tests'"
     ),
     params=[
@@ -116,5 +137,14 @@ command = verb(
             multiple=True,
         ),
         setting("--jobs", "-j", help="How much may run at once (default: the CPUs).", metavar="N"),
+        setting(
+            "--compiler-cache", help="Compile through a compiler cache (default: one that is installed)."
+        ),
+        setting("--fail-fast", help="End everything when one wheel fails."),
+        setting(
+            "--log-dir",
+            help="Folder for the wheels' logs (default: one in the cache, named when a wheel fails).",
+            metavar="DIR",
+        ),
     ],
 )

@@ -16,31 +16,34 @@ if TYPE_CHECKING:
 
 def _setup(session: Session, targets: tuple[str, ...]) -> Result:
     from xtool.errors import UsageError, XtoolError
-    from xtool.setup import ensure_kit
+    from xtool.setup import ensure_kits
 
     names = unique(targets) or unique(session.value("target", ()))
     if not names:
         raise UsageError(
             "no target given",
-            hint="name one, as in `xtool setup ppc64le`; `xtool list --available` shows them all",
+            hint="name one, as in `xtool setup ppc64le`, or `all`; `xtool list --available` shows them",
             code="missing-option",
         )
     # Every name is checked before anything is downloaded for the first.
-    requests = [session.request(name) for name in names]
+    requests = session.requests(names)
+    started = time.monotonic()
     kits: list[dict[str, Any]] = []
     errors: list[XtoolError] = []
-    for request in requests:
-        started = time.monotonic()
-        try:
-            kit = ensure_kit(session.ctx, request)
-        except XtoolError as error:
-            if len(requests) == 1:
-                raise
-            errors.append(error)
+    for request, kit in zip(requests, ensure_kits(session.ctx, requests), strict=True):
+        if isinstance(kit, XtoolError):
+            if len(requests) > 1:
+                kit.facts = (f"target: {request.target.name}", *kit.facts)
+            errors.append(kit)
             continue
         kits.append(kit_data(kit))
         session.console.info(f"the {kit.sysroot.kind} sysroot is taken: {kit.sysroot.why}")
-        session.console.info(f"{describe(kit)} ({time.monotonic() - started:.1f} s)")
+        after = f" ({time.monotonic() - started:.1f} s)" if len(requests) == 1 else ""
+        session.console.info(f"{describe(kit)}{after}")
+    if len(kits) > 1:
+        session.console.info(f"{len(kits)} targets are ready ({time.monotonic() - started:.1f} s)")
+    if len(requests) == 1 and errors:
+        raise errors[0]
     return Result({"kits": kits}, errors=tuple(errors), partial=bool(kits and errors))
 
 
@@ -100,11 +103,13 @@ command = verb(
     name="setup",
     help=(
         "Download and install what builds for TARGETs need: cross GCC, sysroot, Python, emulator.\n\n"
-        "What is there already is left alone. Downloads resume; every file is verified before it is opened."
+        "`all` stands for every target that there is. Several are set up side by side; what they share is "
+        "downloaded once. What is there already is left alone. Downloads resume; every file is verified "
+        "before it is opened."
     ),
     example=(
         "xtool setup ppc64le\nxtool setup ppc64le --python 3.13 --python 3.11 --glibc 2.28\n"
-        "xtool setup aarch64 --sysroot centos7,derived"
+        "xtool setup aarch64 --sysroot centos7,derived\nxtool setup all"
     ),
     params=[click.Argument(["targets"], nargs=-1, metavar="TARGET..."), *kit_options()],
 )

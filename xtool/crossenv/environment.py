@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.crossenv import asked, files, pyconfig, variables
+from xtool.crossenv import asked, compilercache, files, pyconfig, variables
 from xtool.crossenv.trace import ASKED, BuildTrace, read_trace
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
 from xtool.sysrootrules import read_rules
-from xtool.targets import format_glibc
+from xtool.targets import format_glibc, same_machine
 
 RELEASE_FLAGS = ("-O3", "-Wall", "-DNDEBUG", "-fwrapv", "-fPIC")
 """CPython's own release flags without `-g`, which is what the interpreters of manylinux images pass on."""
@@ -92,15 +92,30 @@ class CrossEnv:
             "cross": (folder / "sysconfig",),
             **sources,
         }
-        allowed = tuple(dict.fromkeys(item for group in roots.values() for item in group))
+        allowed = _spellings(item for group in roots.values() for item in group)
         maps = tuple(
-            (item, f"/xtool/{name}" + (f"-{index}" if index else ""))
+            (spelling, f"/xtool/{name}" + (f"-{index}" if index else ""))
             for name, group in roots.items()
             for index, item in enumerate(group)
+            for spelling in _spellings([item])
         )
-        env = cls._write(ctx, kit, python, folder, trace, Policy(allowed), maps, roots)
+        cache = compilercache.find(ctx)
+        if cache is not None:
+            ctx.log.detail(f"compilers go through {cache.program}")
+            compilercache.start(ctx, cache)
+        base = variables.build_environment(ctx.environ)
+        spec = replace(
+            _wrapper_spec(kit, Policy(allowed)),
+            prefix_maps=maps,
+            trace=trace,
+            cache=cache,
+            timestamp=variables.timestamp(base),
+            # A shell of the user's goes on having its own `gcc`.
+            plain_names=same_machine(kit.host, kit.target),
+        )
+        env = cls._write(ctx, kit, python, folder, spec, roots)
         environ = {
-            **variables.build_environment(ctx.environ),
+            **base,
             **variables.parallel_environment(jobs),
             **env.environ,
             **_facts(kit, python, sources.get("source", ()), trace),
@@ -125,8 +140,8 @@ class CrossEnv:
         own = target_python(kit, version)
         python = pyconfig.fit(ctx, kit, own, folder)
         roots = _kit_roots(kit, own, python)
-        allowed = tuple(dict.fromkeys(item for group in roots.values() for item in group))
-        return cls._write(ctx, kit, python, folder, None, Policy(allowed, HOST_PATHS), (), roots)
+        allowed = _spellings(item for group in roots.values() for item in group)
+        return cls._write(ctx, kit, python, folder, _wrapper_spec(kit, Policy(allowed, HOST_PATHS)), roots)
 
     def read_trace(self) -> BuildTrace:
         """What the compilers and linkers of the build opened so far."""
@@ -139,26 +154,13 @@ class CrossEnv:
         kit: Kit,
         python: TargetPython,
         folder: Path,
-        trace: Path | None,
-        policy: Policy,
-        maps: tuple[tuple[Path, str], ...],
+        spec: WrapperSpec,
         roots: Mapping[str, tuple[Path, ...]],
     ) -> CrossEnv:
         from xtool.python.sysconfigdata import write_build_details, write_cross_sysconfig
 
         bindir = folder / "bin"
-        write_wrappers(
-            WrapperSpec(
-                toolchain=kit.toolchain,
-                sysroot=kit.sysroot.path,
-                cflags=kit.target.cflags,
-                ldflags=kit.target.ldflags,
-                prefix_maps=maps,
-                policy=policy,
-                trace=trace,
-            ),
-            bindir,
-        )
+        write_wrappers(spec, bindir)
         rules = read_rules(Catalog(ctx.settings.toolchains_dir).root)
         asked.write_programs(kit, rules, bindir)
         runner = asked.write_runner(kit, python, bindir)
@@ -205,7 +207,7 @@ class CrossEnv:
             bindir=bindir,
             environ=environ,
             roots=roots,
-            trace=trace,
+            trace=spec.trace,
             cmake_toolchain=cmake,
             meson_cross_file=meson,
             build_details=details,
@@ -289,12 +291,29 @@ def _join(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
+def _wrapper_spec(kit: Kit, policy: Policy) -> WrapperSpec:
+    return WrapperSpec(
+        toolchain=kit.toolchain,
+        sysroot=kit.sysroot.path,
+        cflags=kit.target.cflags,
+        ldflags=kit.target.ldflags,
+        prefix_maps=(),
+        policy=policy,
+        trace=None,
+    )
+
+
 def _kit_roots(kit: Kit, own: TargetPython, fitted: TargetPython) -> dict[str, tuple[Path, ...]]:
     return {
         "toolchain": (kit.toolchain.path,),
         "sysroot": (kit.sysroot.path,),
         "python": tuple(dict.fromkeys((*own.includes, *fitted.includes))),
     }
+
+
+def _spellings(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Folders as they were named and with links resolved: GCC finds its own files by the resolved name."""
+    return tuple(dict.fromkeys(spelling for folder in folders for spelling in (folder, folder.resolve())))
 
 
 def _user_roots(environ: Mapping[str, str], kit: Kit) -> tuple[Path, ...]:

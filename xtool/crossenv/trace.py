@@ -123,7 +123,7 @@ def read_trace(folder: Path, roots: Mapping[str, Iterable[Path]]) -> BuildTrace:
         linked = note.with_suffix(".ld")
         if linked.is_file():
             links += 1
-            names = dependencies(linked.read_text("utf-8", "surrogateescape"))
+            names = linker_inputs(linked.read_text("utf-8", "surrogateescape"))
             libraries.update(resolver.resolve(cwd, name) for name in names)
     return BuildTrace(
         headers=frozenset(filter(resolver.exists, headers)),
@@ -138,9 +138,9 @@ def read_trace(folder: Path, roots: Mapping[str, Iterable[Path]]) -> BuildTrace:
 
 
 def dependencies(text: str) -> list[str]:
-    """The prerequisites of every rule of a makefile fragment as GCC and ld write it.
+    """The prerequisites of every rule of a makefile fragment as GCC writes it.
 
-    Spaces are written as `\\ `, `#` as `\\#`, `$` as `$$`; ld does not escape anything but spaces.
+    Spaces are written as `\\ `, `#` as `\\#`, `$` as `$$`.
     """
     found = []
     for line in text.replace("\\\n", " ").splitlines():
@@ -149,6 +149,12 @@ def dependencies(text: str) -> list[str]:
         if colons:
             found += words[colons[0] + 1 :]
     return found
+
+
+def linker_inputs(text: str) -> list[str]:
+    """The files that `ld --dependency-file` names: one a line, indented, and nothing in them escaped."""
+    lines = (line for line in text.splitlines() if line.startswith("  "))
+    return [line[2:].removesuffix(" \\") for line in lines]
 
 
 class _Resolver:

@@ -50,7 +50,8 @@ class Chain:
         ctx: settings, log, environment.
         catalog: the archives, and the keys that may sign.
         seen: by suite, the newest state that is known; an older one is refused.
-        now: the present time, UTC.
+        as_of: the day, UTC, that an index of a frozen mirror must have been valid on; one that was made later
+            must be valid today. None for today throughout.
     """
 
     def __init__(
@@ -59,12 +60,12 @@ class Chain:
         catalog: Catalog,
         *,
         seen: Mapping[str, SuiteEvidence],
-        now: datetime | None = None,
+        as_of: datetime | None = None,
     ) -> None:
         self._ctx = ctx
         self._catalog = catalog
         self._seen = seen
-        self._now = now or datetime.now(timezone.utc)
+        self._as_of = as_of
         self._suites: dict[str, _Suite] = {}
 
     def archive(self, suite: str) -> Archive:
@@ -198,14 +199,14 @@ class Chain:
                 data, keyring=self._catalog.root / keys.keyring, fingerprints=keys.fingerprints, what=what
             )
             release = parse_release(signed.content, signed.fingerprint, what)
-            known = self._seen.get(suite)
+            known, then = self._seen.get(suite), self._as_of
             check_release(
                 release,
                 suite,
                 what,
                 base=mirror.base,
                 not_before=known.date if known else None,
-                now=self._now,
+                now=then if then and release.date <= then else datetime.now(timezone.utc),
             )
         except IntegrityError as error:
             facts = [*error.facts, f"from {redact(url)}"]

@@ -34,7 +34,9 @@ def render(
     lines += [f"{key} = {toml_text(value)}" for key, value in (("host", host), ("target", target))]
     lines.append(f"declaration = {toml_text(declaration)}")
     for suite in sorted(evidence, key=lambda entry: entry.suite):
-        lines += ["", "[[suite]]", *_fields(suite, SuiteEvidence.__dataclass_fields__)]
+        lines += ["", "[[suite]]", *_fields(suite, ("suite", "date", "fingerprint", "snapshot"))]
+        if suite.earlier:
+            lines.append(f"earlier = [{', '.join(map(toml_text, suite.earlier))}]")
     for name, artifacts in components.items():
         lines += ["", "[[component]]", f"name = {toml_text(name)}"]
         for artifact in sorted(artifacts, key=lambda item: (item.name, item.arch)):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
 from xtool.artifacts import Artifact, VerifiedFile
-from xtool.catalog import Catalog, Declaration, PackageSet, SuiteEvidence
+from xtool.catalog import Catalog, Declaration, Lock, PackageSet, SuiteEvidence, merge_evidence
 from xtool.context import Context
 from xtool.errors import CatalogError
 from xtool.fetch.debfile import unpacked_size
@@ -23,7 +23,14 @@ _UNKNOWN = 1
 
 
 def resolve(
-    ctx: Context, catalog: Catalog, host: Host, target: Target, *, now: datetime | None = None
+    ctx: Context,
+    catalog: Catalog,
+    host: Host,
+    target: Target,
+    *,
+    as_of: datetime | None = None,
+    keep: Collection[str] = (),
+    like: Host | None = None,
 ) -> str:
     """Make the text of a fresh lock for a host and a target.
 
@@ -35,30 +42,43 @@ def resolve(
         catalog: what is declared, and who may sign.
         host: the machine that the toolchain runs on.
         target: the target.
-        now: the time that indexes must be valid at; the present one if not given.
+        as_of: the day that the indexes of a frozen mirror must have been valid on; today's if not given.
+        keep: suites that are not asked: what the present lock says of their packages stays.
+        like: another host, whose lock says which of the target's own packages are taken: what runs on the
+            target is then the same on both.
 
     Raises:
-        CatalogError: a declared package does not exist in its suite and architecture.
+        CatalogError: a declared package does not exist in its suite and architecture, or in the present lock
+            where its suite is to be kept.
         IntegrityError: a signature or a hash does not hold.
         NetworkError: something cannot be fetched.
     """
     declarations = catalog.declarations(host, target)
     path = catalog.lock_path(host, target)
-    seen = catalog.lock(host, target).evidence if path.is_file() else {}
-    chain = Chain(ctx, catalog, seen=seen, now=now)
+    present = catalog.lock(host, target) if path.is_file() else None
+    seen = present.evidence if present else {}
+    chain = Chain(ctx, catalog, seen=seen, as_of=as_of)
+    known = _Known(host, keep, present, catalog.lock(like, target) if like else None)
     with ctx.log.step("Reading signed package indexes"):
-        indexes = _read_indexes(chain, declarations.values(), host)
+        indexes = _read_indexes(chain, declarations.values(), host, known)
     components = {
         declaration.name: [
             artifact
             for block in declaration.packages
-            for artifact in _block(chain, declaration, block, indexes, host)
+            for artifact in (
+                known.of(declaration, block)
+                if known.covers(block)
+                else _block(chain, declaration, block, indexes, host)
+            )
         ]
         for declaration in declarations.values()
     }
-    suites = sorted({block.suite for d in declarations.values() for block in d.packages})
-    evidence = {suite: chain.evidence(suite) for suite in suites}
-    sizes = measure(ctx, catalog, [a for items in components.values() for a in items], evidence)
+    blocks = [block for declaration in declarations.values() for block in declaration.packages]
+    asked = {block.suite: chain.evidence(block.suite) for block in blocks if not known.covers(block)}
+    evidence = known.evidence(asked, {block.suite for block in blocks})
+    every = [artifact for items in components.values() for artifact in items]
+    sizes = {artifact.sha256: artifact.unpacked_size for artifact in every}
+    sizes |= measure(ctx, catalog, [a for a in every if a.unpacked_size == _UNKNOWN], evidence)
     return render(
         host=host.name,
         target=target.name,
@@ -74,11 +94,13 @@ def resolve(
 _Indexes = Mapping[tuple[str, str], Mapping[str, list[Package]]]
 
 
-def _read_indexes(chain: Chain, declarations: Iterable[Declaration], host: Host) -> _Indexes:
+def _read_indexes(chain: Chain, declarations: Iterable[Declaration], host: Host, known: _Known) -> _Indexes:
     wanted: dict[tuple[str, str], set[str]] = {}
     for declaration in declarations:
         for block in declaration.packages:
-            wanted.setdefault((block.suite, index_arch(block.arch, host.debian)), set()).update(block.names)
+            if not known.covers(block):
+                arch = index_arch(block.arch, host.debian)
+                wanted.setdefault((block.suite, arch), set()).update(block.names)
     return {(suite, arch): chain.packages(suite, arch, names) for (suite, arch), names in wanted.items()}
 
 
@@ -97,6 +119,61 @@ def _block(
                 hint="mend components.toml",
             )
         yield artifact_of(package, archive, block.suite, _UNKNOWN)
+
+
+class _Known:
+    """What locks that are there say, of blocks that no index is asked about.
+
+    Args:
+        host: the machine that the lock is made for.
+        keep: suites of which the present lock's word stands.
+        present: the present lock, if there is one.
+        like: the same target's lock for another host, for the packages of the target's own architecture.
+    """
+
+    def __init__(self, host: Host, keep: Collection[str], present: Lock | None, like: Lock | None) -> None:
+        self._host = host
+        self._keep = frozenset(keep)
+        self._present = present
+        self._like = like
+
+    def covers(self, block: PackageSet) -> bool:
+        """Whether a block's packages are taken from a lock."""
+        return block.suite in self._keep or self._is_alike(block)
+
+    def of(self, declaration: Declaration, block: PackageSet) -> Iterable[Artifact]:
+        """The packages of a block.
+
+        Raises:
+            CatalogError: the lock lacks one.
+        """
+        lock, option = (
+            (self._like, "--like") if self._is_alike(block) else (self._present, f"--keep {block.suite}")
+        )
+        every = (artifact for items in (lock.components if lock else {}).values() for artifact in items)
+        found = {(a.arch, a.name): a for a in every if a.suite == block.suite}
+        for name in block.names:
+            artifact = found.get((block.arch, name)) or found.get(("all", name))
+            if artifact is None:
+                raise CatalogError(
+                    f"component {declaration.name}: the lock that is there has no package {name} for "
+                    f"{block.arch} of {block.suite}",
+                    hint=f"make the lock without `{option}`",
+                )
+            yield artifact
+
+    def evidence(
+        self, asked: Mapping[str, SuiteEvidence], suites: Collection[str]
+    ) -> dict[str, SuiteEvidence]:
+        """What the new lock says of each suite: what the index says, and the locks that files came from."""
+        present = self._present.evidence if self._present else {}
+        kept = {suite: one for suite, one in present.items() if suite in self._keep}
+        alike = self._like.evidence if self._like else {}
+        merged = merge_evidence([asked, kept, alike])
+        return {suite: merged[suite] for suite in sorted(suites)}
+
+    def _is_alike(self, block: PackageSet) -> bool:
+        return self._like is not None and block.arch not in (self._host.debian, "all")
 
 
 def measure(

@@ -91,7 +91,8 @@ def mirrors(
     elif settings.use_apt_sources:
         found += apt_mirrors(apt)
     if evidence is not None:
-        found.append(_snapshot(settings.snapshot_mirror, archive, evidence))
+        for timestamp in (evidence.snapshot, *evidence.earlier):
+            found.append(_snapshot(settings.snapshot_mirror, archive, timestamp))
     return list({mirror.base: mirror for mirror in reversed(found)}.values())[::-1]
 
 
@@ -178,15 +179,15 @@ def _names_security(path: str) -> bool:
     return "security" in path.lower()
 
 
-def _snapshot(configured: str | None, archive: Archive, evidence: SuiteEvidence) -> Mirror:
+def _snapshot(configured: str | None, archive: Archive, timestamp: str) -> Mirror:
     if not configured:
         base, origin = archive.snapshot, "the snapshot archive"
     else:
         base, origin = _checked(configured, "XTOOL_SNAPSHOT_MIRROR"), "XTOOL_SNAPSHOT_MIRROR"
         if "{timestamp}" not in base:
             base += "{timestamp}/"
-    filled = base.replace("{timestamp}", evidence.snapshot)
-    return Mirror(filled.rstrip("/") + "/", f"{origin} of {evidence.snapshot[:8]}", snapshot=True)
+    filled = base.replace("{timestamp}", timestamp)
+    return Mirror(filled.rstrip("/") + "/", f"{origin} of {timestamp[:8]}", snapshot=True)
 
 
 def _checked(url: str, variable: str) -> str:

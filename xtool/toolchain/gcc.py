@@ -2,9 +2,11 @@
 
 Layout of the component: what Debian has below `usr/` lies at its root (`bin`, `lib/gcc-cross/TRIPLET/14`,
 `libexec/gcc-cross/TRIPLET/14`, `TRIPLET/bin`, `TRIPLET/include/c++/14`), because GCC looks for its parts
-relative to its own `bin`. No C library is in it: `--sysroot` alone decides. libstdc++ and libatomic are there
-as archives alone. What stays shared, libgomp, libgfortran and libquadmath, is put into every sysroot by
-`xtool.toolchain.runtimes`; the compiler keeps the originals where no search looks (`docs/decisions/0003`).
+relative to its own `bin`. Where the target is the host's own machine it is Debian's native compiler, whose
+folders have other names (`_Layout`); it is tied to its sysroot like the others. No C library is in it:
+`--sysroot` alone decides. libstdc++ and libatomic are there as archives alone. What stays shared, libgomp,
+libgfortran and libquadmath, is put into every sysroot by `xtool.toolchain.runtimes`; the compiler keeps the
+originals where no search looks (`docs/decisions/0003`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from xtool.catalog import Lock
 from xtool.errors import ArchiveError, CatalogError, StoreError
 from xtool.kit import Toolchain
 from xtool.recipes import Assembly, Recipe
-from xtool.targets import Glibc, Host, Target
+from xtool.targets import Glibc, Host, Target, same_machine
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 from xtool.toolchain.unsigned import unsign
 
@@ -111,18 +113,48 @@ itself (`__builtin_cpu_supports`) still fails to link below that floor.
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Names within the component."""
+    """Names within the component.
+
+    Args:
+        triplet: the target's.
+        major: GCC's major version.
+        native: whether the compiler runs on the machine that it makes code for, which Debian lays out in
+            another way.
+    """
 
     triplet: str
     major: str
+    native: bool = False
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """What is taken out of the packages' `usr/`."""
+        if self.native:
+            return ("bin", "libexec", "include", "lib/gcc")
+        return ("bin", "libexec", self.triplet, "lib/gcc-cross")
 
     @property
     def gcc_lib(self) -> str:
-        return f"lib/gcc-cross/{self.triplet}/{self.major}"
+        return f"lib/{self._gcc}/{self.triplet}/{self.major}"
+
+    @property
+    def gcc_libexec(self) -> str:
+        return f"libexec/{self._gcc}/{self.triplet}/{self.major}"
 
     @property
     def cxx_config(self) -> str:
+        if self.native:
+            return f"include/{self.triplet}/c++/{self.major}/bits"
         return f"{self.triplet}/include/c++/{self.major}/{self.triplet}/bits"
+
+    @property
+    def packaged_runtimes(self) -> str:
+        """Where packages have the shared runtime libraries, below `usr/`."""
+        return f"lib/{self.triplet}" if self.native else f"{self.triplet}/lib"
+
+    @property
+    def _gcc(self) -> str:
+        return "gcc" if self.native else "gcc-cross"
 
 
 def gcc_recipe(host: Host, target: Target, lock: Lock, *, fortran: bool = False) -> Recipe:
@@ -189,11 +221,11 @@ def unpack_wanted(work: Assembly, into: Path, unused: re.Pattern[str]) -> None:
 
 
 def _assemble(work: Assembly, *, host: Host, target: Target, version: str, languages: Sequence[str]) -> None:
-    layout = _Layout(target.triplet, version.partition(".")[0])
+    layout = _Layout(target.triplet, version.partition(".")[0], native=same_machine(host, target))
     tree = work.scratch / "tree"
     unpack_wanted(work, tree, _UNUSED)
+    _put_runtimes_aside(tree / "usr", work.staging, layout)
     _move_in(tree, work.staging, layout)
-    _put_runtimes_aside(work.staging, layout.triplet)
     _name_tools(work.staging, layout)
     _mend_headers(work.staging / layout.cxx_config)
     _mend_archives(work.staging / layout.gcc_lib, target)
@@ -211,29 +243,45 @@ def _assemble(work: Assembly, *, host: Host, target: Target, version: str, langu
     _check(work.staging, layout, languages)
 
 
-def _move_in(tree: Path, staging: Path, layout: _Layout) -> None:
-    """Take the compiler's folders out of `usr/`; host libraries stay behind for the bundling."""
-    for folder in ("bin", "libexec", layout.triplet, "lib/gcc-cross"):
-        destination = staging / folder
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        (tree / "usr" / folder).rename(destination)
-
-
-def _put_runtimes_aside(staging: Path, triplet: str) -> None:
+def _put_runtimes_aside(usr: Path, staging: Path, layout: _Layout) -> None:
     """Keep the shared runtimes that sysroots are given, and leave no runtime for the linker to find."""
     kept = staging / RUNTIMES
     kept.mkdir(parents=True)
-    for path in sorted((staging / triplet / "lib").iterdir()):
+    packaged = usr / layout.packaged_runtimes
+    for path in sorted(packaged.iterdir()):
         if _SHARED_RUNTIME.fullmatch(path.name):
             shutil.copyfile(path, kept / path.name)
     # An archive goes where its shared library goes: the linker takes what it finds in the first folder.
     archives = {f"{path.name.partition('.so.')[0]}.a" for path in kept.iterdir()}
-    for folder in (staging / triplet / "lib", staging / "lib" / "gcc-cross"):
+    # The native compiler's lie among the host's libraries, which the compiler itself runs on.
+    searched = (usr / layout.gcc_lib,) if layout.native else (usr / layout.gcc_lib, packaged)
+    for folder in searched:
         for path in sorted(folder.rglob("lib*")):
             if path.name in archives:
                 path.rename(kept / path.name)
             elif _DROPPED.fullmatch(path.name):
                 path.unlink()
+
+
+def _move_in(tree: Path, staging: Path, layout: _Layout) -> None:
+    """Take the compiler's folders out of `usr/`; host libraries stay behind for the bundling."""
+    for folder in layout.folders:
+        destination = staging / folder
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        (tree / "usr" / folder).rename(destination)
+    if layout.native:
+        _give_tools_their_folder(staging, layout)
+
+
+def _give_tools_their_folder(staging: Path, layout: _Layout) -> None:
+    """Put the assembler and the linker where a cross compiler has them; a native one would take the host's.
+
+    GCC looks for `as` and `ld` in `TRIPLET/bin` beside its own `bin`, and then on PATH.
+    """
+    folder = staging / layout.triplet / "bin"
+    folder.mkdir(parents=True)
+    for name in ("ar", "as", "ld", "ld.bfd", "nm", "objcopy", "objdump", "ranlib", "readelf", "strip"):
+        (folder / name).symlink_to(f"../../bin/{layout.triplet}-{name}")
 
 
 def _name_tools(staging: Path, layout: _Layout) -> None:
@@ -248,8 +296,7 @@ def _offer_plugin(staging: Path, layout: _Layout) -> None:
     """Let plain `ar`, `nm` and `ranlib` read objects for link-time optimisation; they look in this folder."""
     folder = staging / "lib/bfd-plugins"
     folder.mkdir()
-    plugin = f"libexec/gcc-cross/{layout.triplet}/{layout.major}/liblto_plugin.so"
-    (folder / "liblto_plugin.so").symlink_to(f"../../{plugin}")
+    (folder / "liblto_plugin.so").symlink_to(f"../../{layout.gcc_libexec}/liblto_plugin.so")
 
 
 def _mend_headers(bits: Path) -> None:

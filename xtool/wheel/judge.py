@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Protocol
 
 from xtool.elf import ElfHeader
+from xtool.python.versions import parse_python
 from xtool.targets import Glibc, Target, format_glibc
 from xtool.wheel.checks import Expected, check_file, check_header, is_libpython
+from xtool.wheel.compilers import check_compilers
 from xtool.wheel.contents import Contents, find_library, scan
 from xtool.wheel.findings import Finding, Reason, Verdict, error, ordered, warning
 from xtool.wheel.machines import Machine, of_tag, of_target
 from xtool.wheel.policy import Policies, policies
+from xtool.wheel.stableabi import check_stable_abi
 from xtool.wheel.symbols import Floor, check_symbols, unwanted
 from xtool.wheel.wheelfile import Wheel, open_wheel
 
@@ -54,6 +57,7 @@ def judge(
     sysroot_exports: Path | None = None,
     trace: Trace | None = None,
     library_dirs: Sequence[Path] | None = None,
+    compiler: str = "",
 ) -> Verdict:
     """Judge a wheel that was built for a target.
 
@@ -66,6 +70,7 @@ def judge(
         trace: what the compilers opened, or None.
         library_dirs: for a wheel that `repair` will still mend, the folders it takes libraries from;
             None for a finished one.
+        compiler: version of the GCC that must have made the files, where no ELF header would tell.
 
     Raises:
         UsageError: the file is absent or not named as a wheel, or no policy covers the floor.
@@ -83,6 +88,8 @@ def judge(
             findings += examine(contents, expected, floor, grafted=grafted)
             if expected.final:
                 findings += _check_floor(floor)
+        if compiler:
+            findings += check_compilers(contents, compiler)
         if trace is not None:
             findings += check_trace(trace)
         return verdict(opened, contents, machine, findings, grafted=grafted)
@@ -183,6 +190,7 @@ def examine(
             # Symbols of another machine's file say nothing; its name still does.
             continue
         yield from check_file(contents, member, expected)
+        yield from check_stable_abi(contents, member, expected.name)
         if floor is not None:
             yield from check_symbols(contents, member, floor, grafted=grafted)
 
@@ -260,7 +268,8 @@ def _check_requires_python(wheel: Wheel, python: str | None) -> Iterator[Finding
     except InvalidSpecifier:
         yield error("metadata", f"`METADATA` has no valid Requires-Python: `{stated}`")
         return
-    if python is not None and not any(f"{python}.{patch}" in allowed for patch in range(_PATCH_RELEASES)):
+    release = parse_python(python).release if python is not None else ""
+    if release and not any(f"{release}.{patch}" in allowed for patch in range(_PATCH_RELEASES)):
         yield error(
             "requires-python",
             f"was built for Python {python}, which its own Requires-Python `{stated}` excludes",
@@ -308,14 +317,13 @@ def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
             )
     if expected.python is None:
         return
-    major, _, minor = expected.python.partition(".")
-    nodot = f"cp{major}{minor}"
-    version = (int(major), int(minor.rstrip("t")))
+    python = parse_python(expected.python)
+    version = (python.major, python.minor)
     accepted = {
         str(tag)
         for tags in (
-            cpython_tags(version, [nodot], name.platforms),
-            compatible_tags(version, nodot.rstrip("t"), name.platforms),
+            cpython_tags(version, [python.abi_tag], name.platforms),
+            compatible_tags(version, python.interpreter_tag, name.platforms),
         )
         for tag in tags
     }
@@ -325,7 +333,8 @@ def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
             f"Python {expected.python} does not install it: its tags are {', '.join(name.tags)}",
             cure=f"build it with a build Python of {expected.python}",
         )
-    versioned = [m for m in wheel.names if f".cpython-{major}{minor}" in m and m.endswith(".so")]
+    suffix = f".{python.abi_tag.replace('cp', 'cpython-')}"
+    versioned = [m for m in wheel.names if m.endswith(".so") and m.partition(suffix)[2][:1] in ("-", ".")]
     if name.abis == ("none",) and versioned and not name.pure:
         yield warning(
             "tag-wide",
