@@ -47,50 +47,72 @@ def test_one_part_of_a_page_is_replaced(scripts: dict[str, ModuleType], tmp_path
         replace(page, "c", "")
 
 
+TAG = "manylinux2014_s390x.manylinux_2_17_s390x"
+
+
 def _wheel(**changed: Any) -> dict[str, Any]:
-    tag = "manylinux2014_s390x.manylinux_2_17_s390x"
-    return {
-        "target": "s390x",
-        "python": "3.13",
-        "platform_tag": tag,
-        "smoke": {"status": "passed"},
-        **changed,
-    }
+    passed = {"status": "passed"}
+    made = {"target": "s390x", "python": "3.13", "platform_tag": TAG, "smoke": passed}
+    return {**made, "tested": [{"python": "3.13", **passed}], "serves": [], **changed}
+
+
+def _failed(code: str | None, step: str = "compile") -> dict[str, Any]:
+    return {"target": "s390x", "python": "3.13", "step": step, "code": code, "message": "m", "log": None}
 
 
 @pytest.mark.parametrize(
-    ("document", "text", "right"),
+    ("data", "text", "right"),
     [
-        ({"data": {"wheels": [_wheel()]}, "errors": []}, "manylinux_2_17, passed", True),
-        ({"data": {"wheels": [_wheel(smoke={"status": "skipped"})]}, "errors": []}, "skipped**", False),
-        ({"data": {"wheels": [_wheel(platform_tag="linux_s390x")]}, "errors": []}, "**linux_s390x, ", False),
-        ({"data": {"wheels": []}, "errors": [{"code": "smoke-test"}]}, "**failed: smoke-test**", False),
-        ({"data": None, "errors": [{"code": "host-leak"}]}, "**failed: host-leak**", False),
-        ({"data": None, "errors": []}, "**failed: no wheel**", False),
-        ({"data": None, "errors": [{"code": "requires-python"}]}, "not for this Python", True),
+        ({"wheels": [_wheel()]}, "manylinux_2_17, passed", True),
+        ({"wheels": [_wheel(smoke={"status": "skipped"})]}, "**manylinux_2_17, skipped**", False),
+        ({"wheels": [_wheel(platform_tag="linux_s390x")]}, "**linux_s390x, passed**", False),
+        ({"wheels": [], "failed": [_failed("smoke-test", "smoke")]}, "**failed: smoke smoke-test**", False),
+        ({"failed": [_failed("host-leak")]}, "**failed: compile host-leak**", False),
+        (None, "**failed: no wheel**", False),
+        ({"failed": [_failed("requires-python", "setup")]}, "not for this Python", True),
         # A wheel for another machine does not count for this one.
-        ({"data": {"wheels": [_wheel(target="i686")]}, "errors": []}, "**failed: no wheel**", False),
+        ({"wheels": [_wheel(target="i686")]}, "**failed: no wheel**", False),
     ],
 )
 def test_a_cell_says_what_came_of_a_build(
     scripts: dict[str, ModuleType],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    document: dict[str, Any],
+    data: dict[str, Any] | None,
     text: str,
     right: bool,
 ) -> None:
     table = scripts["target_table"]
     asked: list[str] = []
+    document = {"data": data, "errors": []}
     monkeypatch.setattr(table, "_xtool", lambda *words: asked.extend(words) or document)
     project = table.Project("demo", "demo==1.0", "demo --test")
-    cells = table.build(project, ["s390x"], ["3.13"], tmp_path, 1)
-    (cell,) = cells.values()
-    assert text in cell.text
+    (cell,) = table.build(project, ["s390x"], ["3.13"], tmp_path, 2).values()
+    assert cell.text == text
     assert (cell.problem == "") == right
-    assert asked[:2] == ["build", "demo==1.0"]
-    assert [asked[asked.index(word) + 1] for word in ("--target", "--python", "--test-command")] == [
-        "s390x",
-        "3.13",
-        "demo --test",
+    words = " ".join(asked)
+    assert words.startswith("build demo==1.0 --outdir ")
+    assert words.endswith("--test-command demo --test --target s390x --python 3.13 --jobs 2")
+
+
+def test_a_wheel_for_the_stable_abi_stands_in_the_cells_that_it_serves(
+    scripts: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = scripts["target_table"]
+    tested = [{"python": version, "status": "passed"} for version in ("3.11", "3.14")]
+    serves = [{"target": "s390x", "python": version} for version in ("3.13", "3.14")]
+    wheel = _wheel(python="3.11", tested=tested, serves=serves)
+    monkeypatch.setattr(table, "_xtool", lambda *_: {"data": {"wheels": [wheel]}, "errors": []})
+    cells = table.build(table.Project("a", "a", "t"), ["s390x"], ["3.11", "3.13", "3.14"], tmp_path, 1)
+    assert [cell.text for cell in cells.values()] == [
+        "manylinux_2_17, passed",
+        "manylinux_2_17, as 3.11",
+        "manylinux_2_17, passed",
     ]
+    assert not any(cell.problem for cell in cells.values())
+
+
+def test_targets_with_the_same_pythons_share_a_matrix(scripts: dict[str, ModuleType]) -> None:
+    table = scripts["target_table"]
+    kits = [table.Kit("a", ("3.11", "3.13")), table.Kit("b", ("3.13",)), table.Kit("c", ("3.11", "3.13"))]
+    assert table._alike(kits) == {("3.11", "3.13"): ["a", "c"], ("3.13",): ["b"]}
