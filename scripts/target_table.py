@@ -8,8 +8,8 @@
 Rows are a target and a Python, columns a project: four of `tests/projects/` (C, C++, one whose tests start
 child processes, one that holds the target's ABI against its documents) and five from the index, at fixed
 versions. A column is one matrix build, or two where targets have not the same Pythons. A cell says which
-platform tag its wheel has and what came of its tests, which use what was built and do not only import it. It is
-right when the tests passed and the tag is one of PEP 600's.
+platform tag its wheel has and what came of its tests, which use what was built and do not only import it. It
+is right when the tests passed and the tag is one of PEP 600's.
 
 Prints Markdown, says on stderr what goes on and why cells failed, and exits 1 when one did. Where a project's
 own `requires-python` excludes a Python, the cell says so and counts as right. Files go to the cache
