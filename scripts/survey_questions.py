@@ -34,7 +34,7 @@ mysqlclient==2.3.2 netifaces==0.11.0 numba==0.68.1 numexpr==2.14.2 pillow==13.0.
 psycopg2==2.9.13 pycares==5.2.1 pycryptodome==4.4.0 pycurl==7.49.0 pymongo==4.20.1 pynacl==1.6.2
 pyodbc==5.5.0 pyyaml==6.0.4 pyzmq==27.3.0 regex==2026.11.19 simplejson==4.3.0 tables==3.11.1
 ujson==6.1.0 uvloop==0.23.0 uwsgi==2.0.31 xxhash==4.1.0 yarl==1.25.1 zstandard==0.25.0
-""".split()
+"""
 
 _QUESTIONS = {
     ("sys", "maxsize"),
@@ -48,7 +48,7 @@ _QUESTIONS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description="say which sdists ask for word size or byte order")
     parser.add_argument("packages", nargs="*", metavar="NAME==VERSION", help="default: those of the list")
-    packages = parser.parse_args().packages or PACKAGES
+    packages = parser.parse_args().packages or PACKAGES.split()
     environ = dict(os.environ)
     cache = Path(environ.get("XTOOL_CACHE_DIR") or default_cache_dir())
     ctx = Context(Settings(cache_dir=cache), SilentLog(), environ)

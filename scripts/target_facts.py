@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from xtool.catalog import Catalog
@@ -26,17 +27,8 @@ _LONG_DOUBLE = {
 }
 """Meson's spelling without the order of bytes, in words."""
 
-_HEADS = (
-    "target",
-    "triplet",
-    "ABI",
-    "baseline",
-    "emulated CPU",
-    "oldest floor",
-    "`long double`",
-    "plain `char`",
-    "8-byte numbers in structs",
-)
+_MACHINE = ("target", "triplet", "baseline", "compiled with", "emulated CPU", "oldest floor")
+_ABI = ("target", "ABI", "floats", "`long double`", "plain `char`", "8-byte numbers in structs")
 
 
 def main() -> int:
@@ -51,24 +43,36 @@ def main() -> int:
 
 
 def facts() -> str:
-    """The table of all targets and, below it, what is known not to work or to differ."""
+    """Tables of all targets: the machine, its ABI; and what is known not to work or to differ."""
     targets = Catalog().targets.values()
-    lines = [f"| {' | '.join(_HEADS)} |", f"|{' --- |' * len(_HEADS)}"]
-    lines += [f"| {' | '.join(_cells(target))} |" for target in targets]
     limits = [f"- **{target.name}**: {limit}" for target in targets for limit in target.limits]
-    return "\n".join([*lines, "", *limits])
+    return "\n\n".join(
+        [_table(_MACHINE, map(_machine, targets)), _table(_ABI, map(_abi, targets)), "\n".join(limits)]
+    )
 
 
-def _cells(target: Target) -> tuple[str, ...]:
-    form, _, _ = target.long_double.rpartition("_")
-    order = "little-endian" if target.elf.little_endian else "big-endian"
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _machine(target: Target) -> tuple[str, ...]:
     return (
         target.name,
         f"`{target.triplet}`",
-        f"{target.elf.bits} bits, {order}",
+        target.baseline,
         f"`{' '.join(target.cflags)}`",
         f"`{target.qemu_cpu}`",
         f"glibc {format_glibc(target.lowest_glibc)}",
+    )
+
+
+def _abi(target: Target) -> tuple[str, ...]:
+    form, _, _ = target.long_double.rpartition("_")
+    return (
+        target.name,
+        f"{target.elf.bits} bits, {'little-endian' if target.elf.little_endian else 'big-endian'}",
+        target.float_abi,
         _LONG_DOUBLE.get(form, target.long_double),
         "signed" if target.char_signed else "unsigned",
         f"aligned to {target.double_alignment}",

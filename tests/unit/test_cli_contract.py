@@ -92,18 +92,18 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[BuildRequest
     def build(ctx: Context, request: BuildRequest, watcher: Watcher) -> BuildReport:
         asked.append(request)
         cells = []
-        for setup in request.setups:
-            for version in setup.versions:
+        for one in request.setups:
+            for version in one.versions:
                 if "bad" in request.source and version != "3.11":
                     error = CommandFailed("the build of bad failed", facts=["line"], hint="look")
-                    log = tmp_path / f"bad-{setup.target.name}-{version}.log"
+                    log = tmp_path / f"bad-{one.target.name}-{version}.log"
                     cells.append(
-                        Outcome(setup.target.name, version, State.FAILED, None, error, "compile", log, 1.0)
+                        Outcome(one.target.name, version, State.FAILED, None, error, "compile", log, 1.0)
                     )
                 elif request.fail_fast and any(cell.error for cell in cells):
-                    cells.append(Outcome(setup.target.name, version, State.NOT_RUN))
+                    cells.append(Outcome(one.target.name, version, State.NOT_RUN))
                 else:
-                    cells.append(built(setup.target.name, version))
+                    cells.append(built(one.target.name, version))
         return BuildReport(tuple(cells), 3.0)
 
     monkeypatch.setattr(matrix, "build", build)

@@ -291,7 +291,7 @@ class Run:
         outcome = self._outcomes.get(cell) or Outcome(one.target, one.version, state)
         outcome = replace(outcome, state=state)
         if state is State.SERVED:
-            by = self._outcomes[self._server(cell)]
+            by = self._final(self._server(cell))
             return replace(outcome, wheel=by.wheel, error=None, step="", log=by.log)
         if state is State.BUILT and outcome.wheel is not None:
             served = [i for i in self._schedule.served_by if self._server(i) == cell]

@@ -1,14 +1,17 @@
 """Holds what was compiled, and the interpreter that loads it, against the ABI documents.
 
-    check.py TARGET [BYTES]
+    check.py [TARGET [BYTES]]
 
-BYTES is the size of `time_t` where it is not the table's: at glibc 2.34 and newer, 32-bit machines have two.
+TARGET is what the kernel calls the machine, unless it is given. BYTES is the size of `time_t` where it is not
+the table's: at glibc 2.34 and newer, 32-bit machines have two.
+
 Runs under the target's own Python. Every comparison is made; what does not agree is printed, and the exit
 code is 1 then.
 """
 
 import array
 import ctypes
+import platform
 import struct
 import sys
 import sysconfig
@@ -202,7 +205,8 @@ def hold_layouts_together(target: dict) -> None:
 
 
 def main() -> int:
-    target = TABLE["target"][sys.argv[1]]
+    name = sys.argv[1] if len(sys.argv) > 1 else platform.machine()
+    target = TABLE["target"][name]
     model = TABLE["model"][target["model"]]
     if len(sys.argv) > 2:
         model["time_t"] = int(sys.argv[2])
@@ -213,7 +217,7 @@ def main() -> int:
     hold_text_together()
     hold_buffers_together()
     hold_layouts_together(target)
-    print(*wrong, f"{sys.argv[1]}: {len(right)} facts are right, {len(wrong)} are wrong", sep="\n")
+    print(*wrong, f"{name}: {len(right)} facts are right, {len(wrong)} are wrong", sep="\n")
     return 1 if wrong else 0
 
 
