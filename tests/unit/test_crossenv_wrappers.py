@@ -277,8 +277,8 @@ def test_plain_names_lead_to_the_wrappers_where_the_host_is_the_target(tmp_path:
     """Elsewhere they stay the host's: what they make is for the host, and its ELF header says so."""
     wrapped = make(tmp_path, plain=plain)
     names = {path.name for path in wrapped.bindir.iterdir() if not path.name.startswith(TRIPLET)}
-    plain_names = {"gcc", "cc", "g++", "c++", "cpp", "gcc-14", "gfortran", "ar", "ld", "strip"}
-    assert names == (plain_names if plain else set())
+    tools = {"gcc", "cc", "g++", "c++", "cpp", "gcc-14", "gfortran", "ar", "ld", "strip"}
+    assert names == (tools if plain else set())
     if plain:
         env = {"PATH": os.defpath, "FAKE_LOG": str(wrapped.log)}
         subprocess.run([str(wrapped.bindir / "cc"), "-c", "x.c"], env=env, cwd=wrapped.project, check=True)
