@@ -133,7 +133,9 @@ def build(bench: Bench) -> None:
     for requirement in BUILT:
         sdist = _sdist(bench, requirement)
         outdir = bench.folder / "out"
-        cross = ["build", str(sdist), "--target", TARGET, "--outdir", str(outdir)]
+        cross = ["build", str(sdist), "--target", TARGET, "--python", PYTHON, "--outdir", str(outdir)]
+        # Both compile everything anew.
+        cross += ["--compiler-cache", "none"]
         native = [
             find_uv_bin(),
             "build",

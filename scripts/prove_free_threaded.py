@@ -8,7 +8,7 @@
 1. CPython's source comes from Debian's trixie. apt checks InRelease with the key in `toolchains/keys/`, and
    the source's hash with the index that it signs.
 2. It is built with `--disable-gil` twice: for this machine with its own compiler, and for the target with
-   what `xtool env` gives: xtool's GCC and the derived sysroot.
+   what `xtool env` gives: xtool's GCC and the derived sysroot, without libraries beside the C library.
 3. Both are served to uv as portable builds. From here on xtool is used as anybody would use it, with
    XTOOL_PYTHON_MIRROR and UV_PYTHON_DOWNLOADS_JSON_URL set, and no Python of this version on PATH.
 4. `xtool build --python 3.13t` builds a package of the index and `tests/projects/c-setuptools`, judges the
@@ -47,7 +47,6 @@ from xtool.targets import current_host, format_glibc  # noqa: E402
 
 PYTHON, SUITE = "3.13", "trixie"
 THREADED = f"{PYTHON}t"
-LIBRARIES = ("zlib1g-dev", "libffi-dev")
 WHEELS = {"markupsafe==3.0.3": False, str(ROOT / "tests" / "projects" / "c-setuptools"): True}
 """What is built, and whether it switches the GIL on: that is, does not say that it is safe without."""
 
@@ -137,15 +136,12 @@ def compile_for_target(
 ) -> None:
     """Cross-build with what `xtool env` gives, but for what it says of another Python."""
     words = ["--python", PYTHON, "--python-source", "debian", "--sysroot", "derived"]
-    words += [word for name in LIBRARIES for word in ("--sysroot-package", name)]
-    kit = shop.json("setup", target, *words)["data"]["kits"][0]
     told = shop.json("env", "--target", target, *words)
     environ = {**os.environ, **{name: value for name, value in told.items() if "PYTHON" not in name}}
     options = [f"--host={Catalog().target(target).triplet}", f"--build={os.uname().machine}-linux-gnu"]
-    options += ["--disable-gil", cpythonsource.LIBFFI_BESIDE, f"--with-build-python={build_python}"]
+    options += ["--disable-gil", f"--with-build-python={build_python}"]
     work = shop.folder / f"build-{target}"
     cpythonsource.install(source, work, place, options=options, jobs=jobs, environ=environ)
-    cpythonsource.bring_libffi(place, THREADED, Path(kit["sysroot"]["path"]))
 
 
 def prove(shop: Shop, target: str) -> None:

@@ -39,6 +39,8 @@ class Settings:
         use_apt_sources: whether mirrors named by the host's apt configuration may be used.
         frozen: use the lock as it is and take no replacement for a file that has left the mirror.
         jobs: how many things may run at once; the number of usable CPUs by default.
+        compiler_cache: `ccache` or `sccache` to compile through it, `auto` for the one that is installed, or
+            `none`.
         connect_timeout: seconds to wait for a connection.
         stall_timeout: seconds without a byte before a download counts as stalled.
         retries: how often a failed transfer is tried again.
@@ -55,6 +57,7 @@ class Settings:
     use_apt_sources: bool = True
     frozen: bool = False
     jobs: int = 1
+    compiler_cache: str = "auto"
     connect_timeout: float = 15.0
     stall_timeout: float = 30.0
     retries: int = 4
@@ -109,6 +112,7 @@ KEYS = {
         Key("retries", "count"),
         Key("lock-timeout", "seconds"),
         Key("jobs", "count"),
+        Key("compiler-cache", "choice", ("auto", "ccache", "sccache", "none")),
         Key("target", "names"),
         Key("python", "names"),
         Key("glibc", "text"),
@@ -179,6 +183,7 @@ class Config:
                     "snapshot-mirror",
                     "python-mirror",
                     "index-url",
+                    "compiler-cache",
                 ),
                 *("frozen", "connect-timeout", "stall-timeout", "retries", "lock-timeout"),
             )

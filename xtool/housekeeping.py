@@ -182,7 +182,7 @@ class Leftover:
     """Something in the cache that nobody asks for any more.
 
     Args:
-        kind: `component`, `download`, `partial` or `build environment`.
+        kind: `component`, `download`, `partial`, `build environment` or `log`.
         name: its name, for people.
         path: where it lies.
         size: bytes.
@@ -205,10 +205,10 @@ def sysroots_with_packages(store: Store, offered: Offer) -> list[Entry]:
 def leftovers(ctx: Context) -> list[Leftover]:
     """What nobody asks for any more.
 
-    Components and downloads that no current lock makes or names, partial downloads a day old, and build
-    environments that have not been used for long.
+    Components and downloads that no current lock makes or names, partial downloads a day old, build
+    environments that have not been used for long, and logs of builds that are as old.
     """
-    from xtool.build import kept
+    from xtool.build import kept, logs
 
     store = Store(ctx)
     every = offers(ctx)
@@ -241,6 +241,11 @@ def leftovers(ctx: Context) -> list[Leftover]:
         for name in kept.names(ctx)
         if kept.unused_since(ctx, name) > kept.UNUSED_AFTER and (path := kept.path(ctx, name))
     ]
+    found += [
+        Leftover("log", run.name, run, folder_size(run))
+        for run in logs.runs(ctx)
+        if logs.age(run) > logs.KEPT_FOR
+    ]
     return found
 
 
@@ -261,6 +266,10 @@ def remove(ctx: Context, leftover: Leftover) -> bool:
             return True
         if leftover.kind == "build environment":
             kept.remove(ctx, leftover.path.name)
+            return True
+        if leftover.kind == "log":
+            with reported(leftover.path, f"cannot remove {leftover.path}"):
+                remove_tree(leftover.path)
             return True
         with store.alone(), reported(leftover.path, f"cannot remove {leftover.path.name}"):
             leftover.path.unlink(missing_ok=True)

@@ -384,9 +384,10 @@ def test_an_sdist_file_is_built(build: Build, tmp_path: Path) -> None:
 def test_a_built_wheel_does_its_work_under_the_emulator(
     shared_cache: Path, kit: Kit, tmp_path: Path, project: str, command: str
 ) -> None:
-    words = ["build", str(PROJECTS / project), "--target", kit.target.name, "--outdir", str(tmp_path)]
+    words = ["build", str(PROJECTS / project), "--target", kit.target.name, "--python", "3.13"]
+    words += ["--outdir", str(tmp_path), "--test-command", command, "--output", "json"]
     done = subprocess.run(
-        [sys.executable, "-m", "xtool", *words, "--test-command", command, "--output", "json"],
+        [sys.executable, "-m", "xtool", *words],
         env={**_environ(), "XTOOL_CACHE_DIR": str(shared_cache)},
         capture_output=True,
         text=True,

@@ -265,8 +265,9 @@ def test_a_wheel_is_built_and_tested_on_the_floor_itself(world: World, tmp_path:
     (tmp_path / "python").mkdir()
     target = Catalog().target("aarch64")
     environ = floorpython.serve(world.server, root, Path(kit["sysroot"]["path"]), target, tmp_path / "python")
-    words = ("build", str(PROJECTS / "cpp-setuptools"), "--target", "aarch64", "--sysroot", "centos7")
-    document = world.json(0, *words, "--outdir", str(tmp_path / "dist"), **environ)
+    words = ("build", str(PROJECTS / "cpp-setuptools"), "--target", "aarch64", "--python", "3.13")
+    words += ("--sysroot", "centos7", "--outdir", str(tmp_path / "dist"))
+    document = world.json(0, *words, **environ)
     (wheel,) = document["data"]["wheels"]
     assert (wheel["smoke"]["status"], wheel["smoke"]["glibc"]) == ("passed", "2.17")
     assert "manylinux_2_17_aarch64" in wheel["platform_tag"]
@@ -294,7 +295,8 @@ def test_wheels_of_the_derived_floor_run_on_the_real_one(world: World, tmp_path:
         "2.17",
         "--no-test",
     )
-    build += ("--fortran", "--python-source", "debian", "--outdir", str(tmp_path / "dist"))
+    build += ("--fortran", "--python", "3.13", "--python-source", "debian")
+    build += ("--outdir", str(tmp_path / "dist"))
     run = ("run", "--target", "aarch64", "--sysroot", "centos7", "--with")
     for kind in ("c", "cpp", "fortran", "openmp"):
         (wheel,) = world.json(0, *build, XT_FLOORS=kind)["data"]["wheels"]

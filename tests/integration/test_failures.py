@@ -464,7 +464,7 @@ mount --bind "$XTOOL_CACHE_DIR" "$XTOOL_CACHE_DIR"
 mount -o remount,ro,bind "$XTOOL_CACHE_DIR"
 xt setup setup ppc64le
 plain run run --target ppc64le -- python -c 'import platform; print(platform.machine())'
-xt build build markupsafe==3.0.3 --target ppc64le --outdir "$OUT"
+xt build build markupsafe==3.0.3 --target ppc64le --python 3.13 --outdir "$OUT"
 xt verify verify
 xt missing setup ppc64le --glibc 2.28
 """
@@ -509,7 +509,8 @@ def test_spaces_and_other_alphabets_in_the_cache_path(world: World, tmp_path: Pa
     assert str(cache) in kit["toolchain"]["path"]
     ran = world("run", "--target", "ppc64le", "--", "python", "-c", "print(6 * 7)")
     assert (ran.code, ran.stdout) == (0, "42\n"), ran.stderr
-    built = world("build", "markupsafe==3.0.3", "--target", "ppc64le", "--outdir", tmp_path)
+    words = ("build", "markupsafe==3.0.3", "--target", "ppc64le", "--python", "3.13")
+    built = world(*words, "--outdir", tmp_path)
     assert built.code == 0, built.stderr
     assert list(tmp_path.glob("markupsafe-3.0.3-*_ppc64le.whl"))
     remove_tree(cache)

@@ -79,7 +79,8 @@ def test_compilers_open_no_file_of_the_host(
         [
             *("strace", "-f", "-qq", "-s", "4096", "-e", "trace=execve,open,openat", "-o", str(log)),
             *(sys.executable, "-m", "xtool", "build", str(PROJECTS / project), "--target", target),
-            *("--no-test", "--outdir", str(tmp_path / "out"), "--cache-dir", str(shared_cache)),
+            *("--python", "3.13", "--no-test", "--compiler-cache", "none", "--outdir", str(tmp_path / "out")),
+            *("--cache-dir", str(shared_cache)),
         ],
         capture_output=True,
         text=True,

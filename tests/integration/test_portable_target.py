@@ -87,8 +87,8 @@ def test_a_project_is_built_and_tested_with_a_portable_python(
     program = "import sysconfig; print(sysconfig.get_platform())"
     done = xtool(shared_cache, "run", "--target", "ppc64le", "--", "python", "-c", program, **environ)
     assert (done.returncode, done.stdout) == (0, "linux-ppc64le\n"), done.stderr
-    words = ["build", str(PROJECT), "--target", "ppc64le", "--outdir", str(tmp_path), "--output", "json"]
-    done = xtool(shared_cache, *words, **environ)
+    words = ["build", str(PROJECT), "--target", "ppc64le", "--python", "3.13", "--outdir", str(tmp_path)]
+    done = xtool(shared_cache, *words, "--output", "json", **environ)
     assert done.returncode == 0, done.stdout
     (wheel,) = json.loads(done.stdout)["data"]["wheels"]
     assert wheel["smoke"]["status"] == "passed"

@@ -9,8 +9,11 @@ from pathlib import Path
 
 
 def xtool(cache: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run xtool with a cache folder and further variables; whatever comes of it is the answer."""
-    env = {**os.environ, "XTOOL_CACHE_DIR": str(cache), **environ}
+    """Run xtool with a cache folder and further variables; whatever comes of it is the answer.
+
+    One Python is enough, unless a test names others: builds would be for all that a project supports.
+    """
+    env = {"XTOOL_PYTHON": "3.13", **os.environ, "XTOOL_CACHE_DIR": str(cache), **environ}
     return subprocess.run(
         [sys.executable, "-m", "xtool", *words], capture_output=True, text=True, env=env, check=False
     )

@@ -11,8 +11,10 @@ import pytest
 from support.elfforge import elf
 
 from xtool import setup
-from xtool.build import pipeline
-from xtool.build.pipeline import BuildReport, BuildRequest, BuiltWheel
+from xtool.build import matrix
+from xtool.build.pipeline import BuildRequest, BuiltWheel
+from xtool.build.report import BuildReport, Outcome, Watcher
+from xtool.build.schedule import State
 from xtool.catalog import Catalog
 from xtool.cli.app import VERBS
 from xtool.context import Context
@@ -71,24 +73,40 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[BuildRequest
     """Builds succeed at once, except of a source called `bad`; the requests they were given."""
     asked: list[BuildRequest] = []
 
-    def build(ctx: Context, request: BuildRequest) -> BuildReport:
-        asked.append(request)
-        if request.source == "bad":
-            raise CommandFailed("the build of bad failed", facts=["line"], hint="look")
-        path = tmp_path / "x-1-cp313-cp313-manylinux2014_ppc64le.whl"
+    def built(target: str, version: str) -> Outcome:
+        path = tmp_path / f"x-1-cp{version.replace('.', '')}-cp313-manylinux2014_{target}.whl"
         path.write_bytes(bytes(2000))
         wheel = BuiltWheel(
             path=path,
-            target=request.setup.target.name,
-            python=request.setup.versions[0],
-            platform_tag="manylinux2014_ppc64le.manylinux_2_17_ppc64le",
+            target=target,
+            python=version,
+            platform_tag=f"manylinux2014_{target}.manylinux_2_17_{target}",
             glibc_required="2.17",
-            smoke={"status": "passed", "command": "import x", "seconds": 0.5},
+            smoke={"status": "passed", "command": "import x", "seconds": 0.5, "glibc": "2.41"},
             timings={"setup": 0.1, "build": 2.0},
+            tested=({"python": version, "status": "passed", "command": "import x", "seconds": 0.5},),
+            log=tmp_path / "x.log",
         )
-        return BuildReport((wheel,))
+        return Outcome(target, version, State.BUILT, wheel, log=wheel.log, seconds=2.0)
 
-    monkeypatch.setattr(pipeline, "build", build)
+    def build(ctx: Context, request: BuildRequest, watcher: Watcher) -> BuildReport:
+        asked.append(request)
+        cells = []
+        for one in request.setups:
+            for version in one.versions:
+                if "bad" in request.source and version != "3.11":
+                    error = CommandFailed("the build of bad failed", facts=["line"], hint="look")
+                    log = tmp_path / f"bad-{one.target.name}-{version}.log"
+                    cells.append(
+                        Outcome(one.target.name, version, State.FAILED, None, error, "compile", log, 1.0)
+                    )
+                elif request.fail_fast and any(cell.error for cell in cells):
+                    cells.append(Outcome(one.target.name, version, State.NOT_RUN))
+                else:
+                    cells.append(built(one.target.name, version))
+        return BuildReport(tuple(cells), 3.0)
+
+    monkeypatch.setattr(matrix, "build", build)
     return asked
 
 
@@ -153,10 +171,70 @@ def test_build(inside, kits: list[Request], builds: list[BuildRequest], tmp_path
         "python": "3.13",
         "platform_tag": "manylinux2014_ppc64le.manylinux_2_17_ppc64le",
         "glibc_required": "2.17",
-        "smoke": {"status": "passed", "command": "import x", "seconds": 0.5},
+        "smoke": {"status": "passed", "command": "import x", "seconds": 0.5, "glibc": "2.41"},
         "timings": {"setup": 0.1, "build": 2.0},
         "warnings": [],
+        "tested": [{"python": "3.13", "status": "passed", "command": "import x", "seconds": 0.5}],
+        "serves": [],
+        "log": str(tmp_path / "x.log"),
     }
+
+
+def test_a_matrix_in_which_something_fails(inside, builds: list[BuildRequest], tmp_path: Path) -> None:
+    words = ["--target", "ppc64le", "--target", "s390x", "--python", "3.13", "--python", "3.11"]
+    done = inside("build", "bad", *words, "--output", "json")
+    document = done.document
+    assert set(document) == TOP
+    assert (document["status"], done.code) == ("partial", 1)
+    data = document["data"]
+    assert set(data) == {"wheels", "failed", "not_run", "warnings"}
+    assert [(w["target"], w["python"]) for w in data["wheels"]] == [("ppc64le", "3.11"), ("s390x", "3.11")]
+    assert data["failed"][1] == {
+        "target": "s390x",
+        "python": "3.13",
+        "step": "compile",
+        "code": "failed",
+        "message": "the build of bad failed",
+        "log": str(tmp_path / "bad-s390x-3.13.log"),
+    }
+    assert data["not_run"] == []
+    messages = [error["message"] for error in document["errors"]]
+    assert messages == [f"{t}, Python 3.13: the build of bad failed" for t in ("ppc64le", "s390x")]
+    assert document["errors"][0]["facts"] == ["line", f"log: {tmp_path}/bad-ppc64le-3.13.log"]
+    # The table comes last, below the errors.
+    table = done.stderr[done.stderr.rindex("TARGET") :].splitlines()
+    assert table[1].split()[:3] == ["ppc64le", "3.13", "failed"]
+    assert table[1].endswith("building: the build of bad failed")
+    assert table[2].split()[:2] == ["ppc64le", "3.11"]
+    assert table[5] == "2 built, 2 failed of 4, 3.0 s"
+
+
+def test_a_matrix_prints_the_paths_of_its_wheels_alone(inside, builds: list[BuildRequest]) -> None:
+    words = ["--target", "ppc64le", "--target", "s390x", "--python", "3.13", "--python", "3.11"]
+    done = inside("build", "bad", *words)
+    assert [line.rpartition("/")[2] for line in done.stdout.splitlines()] == [
+        "x-1-cp311-cp313-manylinux2014_ppc64le.whl",
+        "x-1-cp311-cp313-manylinux2014_s390x.whl",
+    ]
+
+
+def test_what_was_not_run(inside, builds: list[BuildRequest]) -> None:
+    words = ["--target", "ppc64le", "--python", "3.13", "--python", "3.11", "--fail-fast"]
+    done = inside("build", "bad", *words, "--output", "json")
+    assert builds[0].fail_fast
+    assert (done.code, done.document["status"]) == (1, "error")
+    data = done.document["data"]
+    assert data["not_run"] == [{"target": "ppc64le", "python": "3.11", "state": "not run"}]
+    assert [cell["python"] for cell in data["failed"]] == ["3.13"]
+    assert "0 built, 1 failed, 1 not run of 2" in done.stderr
+
+
+def test_every_target(inside, builds: list[BuildRequest]) -> None:
+    assert inside("build", "x", "--target", "all", "--target", "ppc64el").code == 0
+    (request,) = builds
+    names = [setup.target.name for setup in request.setups]
+    assert names == sorted(names)
+    assert {"ppc64le", "s390x", "aarch64"} <= set(names)
 
 
 def test_build_prints_paths_and_one_line_a_wheel(inside, builds: list[BuildRequest], tmp_path: Path) -> None:
@@ -165,9 +243,10 @@ def test_build_prints_paths_and_one_line_a_wheel(inside, builds: list[BuildReque
     assert "built x-1-cp313-cp313-manylinux2014_ppc64le.whl (2.0 kB, smoke test passed, 2.1 s)" in done.stderr
 
 
-def test_build_hands_on_every_option(inside, builds: list[BuildRequest], tmp_path: Path) -> None:
+def test_build_hands_on_every_option(inside, cli, builds: list[BuildRequest], tmp_path: Path) -> None:
     inside(
         *("build", "x", "--target", "ppc64le", "--outdir", tmp_path / "out", "-j", "3"),
+        *("--log-dir", "logs", "--fail-fast", "--compiler-cache", "none"),
         *("--test-command", "pytest {project}", "--test-command", "true", "--test-requires", "pytest>=8"),
         *("-C", "a=1", "-C", "a=2", "-C", "b=x=y"),
     )
@@ -178,6 +257,7 @@ def test_build_hands_on_every_option(inside, builds: list[BuildRequest], tmp_pat
     assert request.test_requires == ("pytest>=8",)
     assert (request.test, request.jobs) == (True, 3)
     assert request.config_settings == {"a": ["1", "2"], "b": "x=y"}
+    assert (request.log_dir, request.fail_fast) == (cli.cwd / "logs", True)
 
 
 def test_build_defaults(inside, cli, builds: list[BuildRequest], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,17 +267,38 @@ def test_build_defaults(inside, cli, builds: list[BuildRequest], monkeypatch: py
     (request,) = builds
     assert (request.source, request.outdir) == (".", cli.cwd / "wheelhouse")
     assert (request.test, request.test_commands, request.config_settings) == (False, (), {})
+    assert (request.fail_fast, request.log_dir) == (False, None)
+    assert request.setups[0].pythons == ()
 
 
-def test_a_failed_build(inside, builds: list[BuildRequest]) -> None:
+def test_a_failed_build(inside, builds: list[BuildRequest], tmp_path: Path) -> None:
     done = inside("build", "bad", "--target", "ppc64le", "--output", "json")
     assert done.code == 1
     document = done.document
     assert set(document) == TOP
-    assert (document["status"], document["data"]) == ("error", {"warnings": []})
+    log = str(tmp_path / "bad-ppc64le-3.13.log")
+    assert document["status"] == "error"
+    assert document["data"] == {
+        "wheels": [],
+        "failed": [
+            {
+                "target": "ppc64le",
+                "python": "3.13",
+                "step": "compile",
+                "code": "failed",
+                "message": "the build of bad failed",
+                "log": log,
+            }
+        ],
+        "not_run": [],
+        "warnings": [],
+    }
+    # One wheel alone needs neither its name nor a table.
+    facts = ["line", f"log: {log}"]
     assert document["errors"] == [
-        {"code": "failed", "message": "the build of bad failed", "facts": ["line"], "hint": "look"}
+        {"code": "failed", "message": "the build of bad failed", "facts": facts, "hint": "look"}
     ]
+    assert "TARGET" not in done.stderr
 
 
 def test_one_target_of_two_that_fails_is_a_partial_success(inside, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from xtool.crossenv.compilercache import CompilerCache
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.kit import Toolchain
 
@@ -61,6 +62,17 @@ class Wrapped:
         return path.read_text() if path.is_file() else ""
 
 
+CACHE = f"""#!{sys.executable}
+import os, subprocess, sys
+assert "SUNPRO_DEPENDENCIES" not in os.environ
+with open(os.environ["FAKE_LOG"] + ".cache", "a") as log:
+    settings = [f"{{n}}={{v}}" for n, v in sorted(os.environ.items()) if n.startswith(("CCACHE", "TMPDIR"))]
+    log.write("\\0".join([*settings, *sys.argv[1:]]) + "\\n")
+words = [w for w in sys.argv[1:] if os.environ.get("FAKE_KEEPS_NOTE") != "0" or w not in ("-MD", "-MF")]
+sys.exit(subprocess.run(words).returncode)
+"""
+
+
 def make(
     folder: Path,
     *,
@@ -68,6 +80,7 @@ def make(
     traced: bool = True,
     timestamp: str | None = None,
     plain: bool = False,
+    cache: CompilerCache | None = None,
 ) -> Wrapped:
     tools = folder / "tool chain" / "bin"
     tools.mkdir(parents=True)
@@ -87,6 +100,7 @@ def make(
         policy=Policy((project, folder / "sys root"), denied),
         trace=trace if traced else None,
         timestamp=timestamp,
+        cache=cache,
         plain_names=plain,
     )
     write_wrappers(spec, folder / "wrappers")
@@ -269,3 +283,98 @@ def test_plain_names_lead_to_the_wrappers_where_the_host_is_the_target(tmp_path:
         env = {"PATH": os.defpath, "FAKE_LOG": str(wrapped.log)}
         subprocess.run([str(wrapped.bindir / "cc"), "-c", "x.c"], env=env, cwd=wrapped.project, check=True)
         assert "-mcpu=power8" in wrapped.log.read_text().split("\0")
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> Wrapped:
+    """Compiles go through something that is called as ccache is."""
+    program = tmp_path / "my ccache"
+    program.write_text(CACHE)
+    program.chmod(0o755)
+    return make(tmp_path, cache=CompilerCache("ccache", program))
+
+
+def through_cache(wrapped: Wrapped) -> list[list[str]]:
+    log = wrapped.log.with_name(wrapped.log.name + ".cache")
+    return [line.split("\0") for line in log.read_text().splitlines()] if log.is_file() else []
+
+
+def test_a_compile_goes_through_the_cache_and_leaves_its_note(cached: Wrapped) -> None:
+    words = cached.called("gcc", "-O2", "-c", "a.c", "-o", "a.o")
+    (call,) = through_cache(cached)
+    assert call[-len(words) :] == words
+    assert words[-7:-1] == ["-c", "a.c", "-o", "a.o", "-MD", "-MF"]
+    settings = [word for word in call if word.startswith("CCACHE_")]
+    assert "CCACHE_BASEDIR=" in settings
+    assert "CCACHE_COMPILERCHECK=string:tool chain" in settings
+    (note,) = [path.read_text() for path in cached.trace.glob("*.d")]
+    assert note == f"# {cached.project}\nx.o: /opened/own.h\n"
+
+
+@pytest.mark.parametrize(
+    ("tool", "words"),
+    [
+        ("gcc", ["-shared", "a.o", "-o", "a.so"]),
+        ("gcc", ["-E", "a.c"]),
+        ("gcc", ["-S", "a.c"]),
+        ("gcc", ["-c", "-E", "a.c"]),
+        ("gcc", ["-M", "a.c"]),
+        ("gcc", ["-Wp,-MD,x.d", "-c", "a.c"]),
+        ("cpp", ["a.c"]),
+    ],
+)
+def test_what_is_no_plain_compile_does_not_go_through_the_cache(
+    cached: Wrapped, tool: str, words: list[str]
+) -> None:
+    cached.called(tool, *words)
+    assert through_cache(cached) == []
+
+
+def test_dependency_options_of_the_project_are_kept_behind_a_cache(cached: Wrapped) -> None:
+    words = cached.called("gcc", "-MMD", "-MF", "own.d", "-c", "a.c", "-o", "a.o")
+    assert words[-7:] == ["-MD", "-MF", "own.d", "-c", "a.c", "-o", "a.o"]
+    assert len(through_cache(cached)) == 1
+    assert any("/opened/own.h" in path.read_text() for path in cached.trace.glob("*.d"))
+
+
+def test_a_cache_that_keeps_no_note_is_passed_by(cached: Wrapped) -> None:
+    """Without a note nothing would be known of what was opened."""
+    env = {"PATH": os.defpath, "FAKE_LOG": str(cached.log), "FAKE_KEEPS_NOTE": "0"}
+    command = [str(cached.bindir / f"{TRIPLET}-gcc"), "-c", "a.c", "-o", "a.o"]
+    subprocess.run(command, env=env, cwd=cached.project, check=True)
+    assert len(through_cache(cached)) == 1
+    assert len(cached.log.read_text().splitlines()) == 2
+    (note,) = [path.read_text() for path in cached.trace.glob("*.d")]
+    assert "/opened/own.h" in note
+
+
+def test_options_that_point_at_the_host_do_not_reach_the_cache(cached: Wrapped) -> None:
+    cached.called("gcc", "-I/usr/include", "-c", "a.c")
+    assert "-I/usr/include" not in through_cache(cached)[0]
+    assert cached.notes("skipped") == "-I/usr/include\n"
+
+
+def test_a_compile_that_fails_behind_a_cache_fails(cached: Wrapped) -> None:
+    assert cached.run("gcc", "-c", "a.c", exit_code=3).returncode == 3
+
+
+def test_no_other_cache_can_spare_a_build_the_wrapper(cached: Wrapped, tmp_path: Path) -> None:
+    """A project that puts one in front of CC would be given the object, and nobody the notes."""
+    (tmp_path / "again").mkdir()
+    again = make(tmp_path / "again", cache=CompilerCache("ccache", tmp_path / "my ccache"))
+    texts = {
+        (one.bindir / f"{TRIPLET}-gcc").read_text().replace(str(one.bindir.parent), "")
+        for one in (cached, again)
+    }
+    assert len(texts) == 2
+
+
+def test_the_server_of_sccache_keeps_the_users_folder_for_temporary_files(tmp_path: Path) -> None:
+    program = tmp_path / "sccache"
+    program.write_text(CACHE)
+    program.chmod(0o755)
+    wrapped = make(tmp_path, cache=CompilerCache("sccache", program, "/the/users"))
+    wrapped.called("g++", "-c", "a.cc")
+    (call,) = through_cache(wrapped)
+    assert call[0] == "TMPDIR=/the/users"
+    assert not [word for word in call if word.startswith("CCACHE")]

@@ -15,6 +15,7 @@ from support.elfforge import GLIBC, SUFFIX, Want, elf, extension, wheel
 from xtool.catalog import Catalog
 from xtool.errors import UsageError, WheelRejected
 from xtool.targets import Glibc
+from xtool.wheel import stableabi
 from xtool.wheel.findings import Finding, Verdict
 from xtool.wheel.judge import judge
 from xtool.wheel.policy import policies
@@ -185,6 +186,51 @@ def test_the_stable_abi_needs_a_name_for_all_versions(tmp_path: Path) -> None:
     assert judged(tmp_path, {"demo.abi3.so": extension()}, tag=tag).findings == ()
     finding = only(judged(tmp_path, {NAME: extension()}, tag=tag), "extension-suffix")
     assert "which Python 3.13 alone imports" in finding.message
+
+
+STABLE = "cp311-abi3-linux_ppc64le"
+
+
+def limited(*names: str, weak: bool = False) -> dict[str, bytes]:
+    imports = [Want(name, weak=weak) for name in ("PyModule_Create2", *names)]
+    return {"demo.abi3.so": extension(imports=imports)}
+
+
+def test_a_wheel_for_the_stable_abi_uses_nothing_else(tmp_path: Path) -> None:
+    files = limited("PyType_FromSpec", "_Py_Dealloc", "PyObject_GetBuffer", "PyExc_ValueError")
+    assert judged(tmp_path, files, tag=STABLE).findings == ()
+
+
+def test_a_name_that_is_not_in_the_stable_abi(tmp_path: Path) -> None:
+    finding = only(judged(tmp_path, limited("PyUnicode_New"), tag=STABLE), "stable-abi")
+    assert (finding.file, finding.symbol) == ("demo.abi3.so", "PyUnicode_New")
+    assert "Py_LIMITED_API=0x030B0000" in (finding.cure or "")
+    # Nothing is promised elsewhere, nor of a symbol that may be absent.
+    assert judged(tmp_path, {NAME: extension(imports=[Want("PyUnicode_New")])}).findings == ()
+    assert judged(tmp_path, limited("PyUnicode_New", weak=True), tag=STABLE).findings == ()
+
+
+def test_a_name_that_came_into_the_stable_abi_later_than_the_tag_says(tmp_path: Path) -> None:
+    finding = only(judged(tmp_path, limited("PyType_GetModuleByDef"), tag=STABLE), "stable-abi")
+    assert "came into the stable ABI with Python 3.13" in finding.message
+    assert "cp313-abi3" in (finding.cure or "")
+    later = STABLE.replace("cp311", "cp313")
+    assert judged(tmp_path, limited("PyType_GetModuleByDef"), tag=later).findings == ()
+
+
+def test_of_pythons_newer_than_the_table_not_every_name_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stableabi, "_added", lambda: {"PyModule_Create2": (3, 2)})
+    finding = only(judged(tmp_path, limited("PyNew_Thing"), tag=STABLE), "stable-abi", "warning")
+    assert finding.symbol == "PyNew_Thing"
+
+
+def test_a_name_that_another_file_of_the_wheel_gives_is_not_the_interpreters(tmp_path: Path) -> None:
+    files = limited("PyOwn_Helper") | {
+        "libown.so": elf(soname="libown.so", exports=["PyOwn_Helper"], needed=["libc.so.6"])
+    }
+    assert not [f for f in judged(tmp_path, files, tag=STABLE).findings if f.code == "stable-abi"]
 
 
 def test_the_init_function_must_bear_the_modules_name(tmp_path: Path) -> None:

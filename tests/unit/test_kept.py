@@ -8,17 +8,18 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from xtool import housekeeping
-from xtool.build import kept
+from xtool import housekeeping, proc
+from xtool.build import kept, logs
 from xtool.build.environment import BuildEnvironment
 from xtool.context import Context
-from xtool.errors import CommandFailed, NetworkError
+from xtool.errors import CommandFailed, Interrupted, NetworkError
 from xtool.kit import BuildPython
 from xtool.store import Store
 
@@ -208,6 +209,68 @@ def test_builds_at_the_same_time_make_one_environment(use: Use, ctx: Context) ->
     assert len(found) == 4
     assert len(set(found)) == 1
     assert len(kept.names(ctx)) == 1
+
+
+def test_builds_of_one_run_ask_uv_once_and_make_an_environment_once(
+    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    run = proc.run
+
+    def counted(argv: Sequence[str], **options: Any) -> proc.Completed:
+        calls.append(" ".join(map(str, argv)))
+        return run(argv, **options)
+
+    monkeypatch.setattr(kept.proc, "run", counted)
+    sharing = kept.Sharing()
+    found: list[Path] = []
+
+    def build(number: int) -> None:
+        folder = tmp_path / f"cell{number}" / "env"
+        folder.parent.mkdir()
+        with kept.environment(ctx, PYTHON, ["backend"], folder=folder, project=None, sharing=sharing) as env:
+            found.append(env.path)
+
+    threads = [threading.Thread(target=build, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert len(found) == 4
+    assert sum("pip compile" in call for call in calls) == 1
+    assert sum(" venv " in call for call in calls) == 1
+
+
+def test_an_answer_that_did_not_come_is_asked_for_again() -> None:
+    sharing = kept.Sharing()
+
+    def stopped() -> str:
+        raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        sharing.once("key", stopped)
+    assert sharing.once("key", lambda: "answer") == "answer"
+    assert sharing.once("key", lambda: "another") == "answer"
+
+
+def test_prune_removes_logs_of_long_ago(ctx: Context) -> None:
+    for age in (1.0, logs.KEPT_FOR + 60):
+        with logs.folder(ctx, None) as run:
+            (run / logs.file_name("x", "ppc64le", "3.13")).write_text("a log\n")
+        os.utime(run, (time.time() - age, time.time() - age))
+    assert len(logs.runs(ctx)) == 2
+    (found,) = housekeeping.leftovers(ctx)
+    assert (found.kind, found.path, found.size) == ("log", run, 6)
+    assert housekeeping.remove(ctx, found)
+    assert len(logs.runs(ctx)) == 1
+    assert housekeeping.leftovers(ctx) == []
+
+
+def test_a_run_without_logs_leaves_no_folder(ctx: Context) -> None:
+    with logs.folder(ctx, None) as run:
+        assert run.is_dir()
+    assert logs.runs(ctx) == []
 
 
 def test_a_cache_that_cannot_hold_one_is_no_obstacle(use: Use, ctx: Context) -> None:

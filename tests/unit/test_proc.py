@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from xtool import proc
-from xtool.errors import CommandFailed
+from xtool.errors import CommandFailed, Interrupted
 from xtool.log import SilentLog
 
 WITH_A_CHILD = """
@@ -66,3 +67,50 @@ def _is_running(pid: int) -> bool:
     # A zombie that nobody has waited for yet has ended.
     status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_commands_of_one_piece_of_work_end_without_the_others(tmp_path: Path) -> None:
+    script = "trap '' TERM; echo $$ >> {note}; sleep 300 & wait; sleep 300"
+    ended: dict[str, BaseException | proc.Completed] = {}
+    pieces = {name: proc.Commands() for name in ("stopped", "other")}
+    notes = {name: tmp_path / name for name in pieces}
+    release = tmp_path / "release"
+
+    def work(name: str) -> None:
+        argv = ["sh", "-c", script.format(note=notes[name])]
+        if name == "other":
+            argv = ["sh", "-c", f"echo $$ > {notes[name]}; until [ -e {release} ]; do sleep 0.05; done"]
+        with pieces[name].current():
+            try:
+                ended[name] = proc.run(argv, log=SilentLog(), env={"PATH": os.defpath}, check=False)
+            except Interrupted as error:
+                ended[name] = error
+
+    threads = {name: threading.Thread(target=work, args=(name,)) for name in pieces}
+    for thread in threads.values():
+        thread.start()
+    until = time.monotonic() + 60
+    while not all(note.is_file() and note.read_text().strip() for note in notes.values()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    pieces["stopped"].end()
+    threads["stopped"].join(60)
+    assert isinstance(ended["stopped"], Interrupted)
+    # SIGTERM was ignored, so that SIGKILL had to follow; nothing of the group is left.
+    assert not Path(f"/proc/{notes['stopped'].read_text().split()[0]}").exists()
+    assert threads["other"].is_alive()
+    release.touch()
+    threads["other"].join(60)
+    other = ended["other"]
+    assert isinstance(other, proc.Completed)
+    assert other.returncode == 0
+
+
+def test_nothing_starts_once_the_work_was_ended(tmp_path: Path) -> None:
+    commands = proc.Commands()
+    commands.end()
+    with commands.current(), pytest.raises(Interrupted):
+        proc.run(["touch", str(tmp_path / "ran")], log=SilentLog(), env={"PATH": os.defpath})
+    assert not (tmp_path / "ran").exists()
+    proc.run(["touch", str(tmp_path / "ran")], log=SilentLog(), env={"PATH": os.defpath})
+    assert (tmp_path / "ran").exists()

@@ -29,12 +29,12 @@ def usable(folder: Path, *, hint: str) -> Iterator[None]:
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(_PROBE))
-    except OSError as error:
-        raise StoreError(f"cannot write {folder}: {error.strerror}", hint=hint, code="outdir") from error
-    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(_PROBE))
+        except OSError as error:
+            raise StoreError(f"cannot write {folder}: {error.strerror}", hint=hint, code="outdir") from error
         yield
     finally:
         for path in missing:

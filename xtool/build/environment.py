@@ -16,8 +16,15 @@ from xtool.context import Context
 from xtool.errors import CommandFailed, NetworkError
 from xtool.kit import BuildPython
 
-_SHIMS = {"_xtool_machine_shim": "machine_shim.py", "_xtool_steady_shim": "steady_shim.py"}
-"""Files of `xtool.crossenv` that every interpreter of a build loads, by their names as modules."""
+_SHIMS = {
+    "_xtool_machine_shim": "machine_shim.py",
+    "_xtool_facts_shim": "facts_shim.py",
+    "_xtool_steady_shim": "steady_shim.py",
+}
+"""Files of `xtool.crossenv` that are copied into every environment, by their names as modules."""
+
+_STARTED = ("_xtool_machine_shim", "_xtool_steady_shim")
+"""Those that every interpreter of a build loads; the others are loaded by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +158,5 @@ def _shims() -> dict[str, str]:
     from xtool import crossenv
 
     folder = Path(crossenv.__file__).parent
-    found = {}
-    for module, file in _SHIMS.items():
-        found[f"{module}.py"] = (folder / file).read_text(encoding="utf-8")
-        found[f"{module}.pth"] = _PTH.format(module=module)
-    return found
+    found = {f"{module}.py": (folder / file).read_text(encoding="utf-8") for module, file in _SHIMS.items()}
+    return found | {f"{module}.pth": _PTH.format(module=module) for module in _STARTED}

@@ -53,7 +53,8 @@ def build(ctx: Context, request: BuildRequest, watcher: Watcher | None = None) -
         cells, failed = _cells(ctx, setups, kits, product)
         log_dir = stack.enter_context(logs.folder(ctx, request.log_dir))
         run = Run(ctx, product, cells, work, log_dir, watcher or Quiet())
-        outcomes = run.alone() if len(cells) == 1 and not failed else run.together(failed=bool(failed))
+        alone = len(cells) == 1 and not failed
+        outcomes = run.alone() if alone else run.together(failed=bool(failed)) if cells else []
         place = {(s.target.name, v): (i, j) for i, s in enumerate(setups) for j, v in enumerate(s.versions)}
         every = sorted([*failed, *outcomes], key=lambda cell: place[cell.target, cell.python])
     return BuildReport(tuple(every), round(time.monotonic() - started, 3))

@@ -12,19 +12,20 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from xtool import proc
-from xtool.build import logs, pythons, stated
+from xtool.build import logs, places, pythons, stated
 from xtool.build.celllog import CellLog
 from xtool.build.deliver import Delivery, clash
 from xtool.build.pipeline import Asked, BuiltWheel, Cell, Product, build_wheel
 from xtool.build.report import Outcome, Watcher
 from xtool.build.schedule import ENDED, Schedule, Slot, State
 from xtool.context import Context
+from xtool.crossenv import compilercache
 from xtool.errors import Interrupted, StoreError, XtoolError
 from xtool.kit import Kit
 from xtool.python.versions import PythonVersion, parse_python
@@ -132,13 +133,12 @@ class Run:
         """Build and test one wheel; whatever comes of it stands in its log as well."""
         started = time.monotonic()
         ctx = replace(self._ctx, log=log)
-        place = self._work / f"{self._cells[cell].target}-{self._cells[cell].version}"
         last = "interrupted"
         wheel: BuiltWheel | None = None
         error: XtoolError | None = None
         try:
             with self._commands[cell].current(), ExitStack() as stack:
-                place.mkdir()
+                place = stack.enter_context(self._place(cell))
                 asked = self._asked(cell, ctx, stack)
                 made = build_wheel(ctx, self._cells[cell], self._product, place, jobs=jobs, asked=asked)
                 wheel = replace(made, path=self._keep(made.path, cell))
@@ -150,7 +150,6 @@ class Run:
             last = traceback.format_exc()
             raise
         finally:
-            shutil.rmtree(place, ignore_errors=True)
             path = log.close(last=last)
         seconds = round(time.monotonic() - started, 3)
         return replace(self._outcome(cell, wheel=wheel, error=error, log=path), seconds=seconds)
@@ -164,11 +163,21 @@ class Run:
             wheel = replace(wheel, log=log)
         return Outcome(one.target, one.version, state, wheel, error, self._steps[cell], log)
 
+    def _place(self, cell: int) -> AbstractContextManager[Path]:
+        """The folder that a cell is built in."""
+        one, source = self._cells[cell], self._product.source
+        spare = self._work / f"{one.target}-{one.version}"
+        if compilercache.find(self._ctx) is None:
+            return places.own(spare)
+        what = str(Path(source.spec).absolute()) if source.kind == "folder" else source.path.name
+        return places.lasting([source.kind, what, one.target, one.version], spare)
+
     def _keep(self, wheel: Path, cell: int) -> Path:
         """Take a finished wheel out of its cell's folder, which goes."""
         folder = self._work / "made" / str(cell)
         folder.mkdir(parents=True)
-        return wheel.rename(folder / wheel.name)
+        # The folder of a cell may lie on another disk.
+        return Path(shutil.move(wheel, folder / wheel.name))
 
     def _log(self, cell: int) -> Path:
         source, one = self._product.source, self._cells[cell]
@@ -268,7 +277,8 @@ class Run:
 
     def _tell(self) -> None:
         """Tell the watcher of every cell that has come to something new."""
-        for cell, state in enumerate(self._schedule.states):
+        news = sorted(enumerate(self._schedule.states), key=lambda item: item[1] is State.SERVED)
+        for cell, state in news:
             done = state in ENDED or (state is State.MADE and cell not in self._threads)
             if done and self._told.get(cell) is not state:
                 self._told[cell] = state
@@ -281,7 +291,7 @@ class Run:
         outcome = self._outcomes.get(cell) or Outcome(one.target, one.version, state)
         outcome = replace(outcome, state=state)
         if state is State.SERVED:
-            by = self._outcomes[self._server(cell)]
+            by = self._final(self._server(cell))
             return replace(outcome, wheel=by.wheel, error=None, step="", log=by.log)
         if state is State.BUILT and outcome.wheel is not None:
             served = [i for i in self._schedule.served_by if self._server(i) == cell]

@@ -12,6 +12,7 @@ from enum import Enum
 
 from xtool.build.stated import Hints
 from xtool.python.versions import PythonVersion
+from xtool.wheel import stableabi
 from xtool.wheel.wheelfile import WheelName
 
 
@@ -218,8 +219,5 @@ class Schedule:
 
 def stable_since(name: WheelName) -> PythonVersion | None:
     """The oldest Python that a wheel for the stable ABI is for (PEP 425: `cp311-abi3`); None for another."""
-    if "abi3" not in name.abis:
-        return None
-    found = [tag.removeprefix("cp3") for tag in name.pythons if tag.startswith("cp3")]
-    minors = [int(tag) for tag in found if tag.isdigit()]
-    return PythonVersion(3, min(minors)) if minors else None
+    since = stableabi.oldest(name) if "abi3" in name.abis else None
+    return PythonVersion(*since) if since else None

@@ -68,7 +68,7 @@ class Source:
     @property
     def label(self) -> str:
         """`ujson 5.11.0`, or as much of it as is known."""
-        return " ".join(part for part in (self.name or Path(self.spec).name, self.version) if part)
+        return " ".join(part for part in (self.name or self.path.name, self.version) if part)
 
 
 def obtain(ctx: Context, spec: str, folder: Path, *, python: str | None = None) -> Source:

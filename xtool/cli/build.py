@@ -137,6 +137,9 @@ command = verb(
             multiple=True,
         ),
         setting("--jobs", "-j", help="How much may run at once (default: the CPUs).", metavar="N"),
+        setting(
+            "--compiler-cache", help="Compile through a compiler cache (default: one that is installed)."
+        ),
         setting("--fail-fast", help="End everything when one wheel fails."),
         setting(
             "--log-dir",

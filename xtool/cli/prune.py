@@ -61,7 +61,8 @@ command = verb(
     _prune,
     name="prune",
     help=(
-        "Remove components and downloads that no current lock asks for, and stale partial downloads.\n\n"
+        "Remove components and downloads that no current lock asks for, stale partial downloads, and build "
+        "environments and logs that have not been used for two weeks.\n\n"
         "What is in use stays."
     ),
     example="xtool prune --dry-run\nxtool prune",

@@ -68,7 +68,7 @@ def _show(session: Session, target: str) -> Result:
             "download_files_of_unknown_size": sum(not artifact.size for artifact in files),
         },
     }
-    elf = facts.pop("elf")
+    elf, limits = facts.pop("elf"), facts.pop("limits")
     rows = [[name.replace("_", " "), _cell(value)] for name, value in facts.items()]
     rows.append(["elf", ", ".join(f"{name} {_cell(value)}" for name, value in elf.items())])
     rows.append(["pythons", describe_pythons(what.offered)])
@@ -77,9 +77,10 @@ def _show(session: Session, target: str) -> Result:
     rows.append(["sysroot taken", f"{planned.sysroot.kind}: {planned.why}"])
     if packages:
         rows.append(["sysroot packages", ", ".join(f"{one['name']} {one['version']}" for one in packages)])
-    facts["elf"] = elf
+    facts |= {"elf": elf, "limits": limits}
     parts = [
         table(rows),
+        *(["limits:\n" + "\n".join(f"  {limit}" for limit in limits)] if limits else []),
         "installed:\n" + "\n".join(f"  {title}" for title in titles or ["nothing"]),
     ]
     if absent:

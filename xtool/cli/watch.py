@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xtool.build.report import BuildReport, Outcome
     from xtool.output import Console
 
-_WHY = 72
+_WHY = 60
 """Letters that the reason of a failure has in a table."""
 
 _STEPS = {
@@ -200,6 +200,7 @@ def _row(cell: Outcome) -> list[str]:
     tests = {str(test["python"]): str(test["status"]) for test in wheel.tested}
     if cell.state is State.SERVED:
         smoke = tests.get(cell.python, "-") if cell.target == wheel.target else "-"
-        return [*row, smoke, seconds or "-", f"the wheel of {wheel.target}, Python {wheel.python}"]
+        other = "" if cell.target == wheel.target else f"{wheel.target}, "
+        return [*row, smoke, seconds or "-", f"as for {other}Python {wheel.python}"]
     size = format_bytes(wheel.path.stat().st_size)
     return [*row, str(wheel.smoke.get("status", "-")), seconds, size]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.crossenv import asked, files, variables
-from xtool.crossenv.trace import BuildTrace, read_trace
+from xtool.crossenv import asked, compilercache, files, pyconfig, variables
+from xtool.crossenv.trace import ASKED, BuildTrace, read_trace
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
@@ -80,12 +80,13 @@ class CrossEnv:
         Raises:
             UsageError: the kit has no such Python, or the user's flags for targets cannot be read.
         """
-        python = target_python(kit, version)
+        own = target_python(kit, version)
+        python = pyconfig.fit(ctx, kit, own, folder)
         trace = folder / "trace"
         temporary = folder / "tmp"
         for made in (trace, temporary):
             made.mkdir(parents=True, exist_ok=True)
-        roots = _kit_roots(kit, python) | {
+        roots = _kit_roots(kit, own, python) | {
             "temporary": (temporary,),
             "user": _user_roots(ctx.environ, kit),
             "cross": (folder / "sysconfig",),
@@ -98,12 +99,16 @@ class CrossEnv:
             for index, item in enumerate(group)
             for spelling in _spellings([item])
         )
+        cache = compilercache.find(ctx)
+        if cache is not None:
+            ctx.log.detail(f"compilers go through {cache.program}")
+            compilercache.start(ctx, cache)
         base = variables.build_environment(ctx.environ)
-        spec = _wrapper_spec(kit, Policy(allowed))
         spec = replace(
-            spec,
+            _wrapper_spec(kit, Policy(allowed)),
             prefix_maps=maps,
             trace=trace,
+            cache=cache,
             timestamp=variables.timestamp(base),
             # A shell of the user's goes on having its own `gcc`.
             plain_names=same_machine(kit.host, kit.target),
@@ -113,6 +118,7 @@ class CrossEnv:
             **base,
             **variables.parallel_environment(jobs),
             **env.environ,
+            **_facts(kit, python, sources.get("source", ()), trace),
             "TMPDIR": str(temporary),
             "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
             "PATH": os.pathsep.join([str(env.bindir), *map(str, path), ctx.environ.get("PATH", os.defpath)]),
@@ -131,8 +137,9 @@ class CrossEnv:
         It takes no notes, its compilers refuse only folders that hosts keep their own files in, and `environ`
         holds just what it adds.
         """
-        python = target_python(kit, version)
-        roots = _kit_roots(kit, python)
+        own = target_python(kit, version)
+        python = pyconfig.fit(ctx, kit, own, folder)
+        roots = _kit_roots(kit, own, python)
         allowed = _spellings(item for group in roots.values() for item in group)
         return cls._write(ctx, kit, python, folder, _wrapper_spec(kit, Policy(allowed, HOST_PATHS)), roots)
 
@@ -268,6 +275,18 @@ def _flags(environ: Mapping[str, str], kit: Kit) -> dict[str, str]:
     return flags
 
 
+def _facts(kit: Kit, python: TargetPython, source: tuple[Path, ...], trace: Path) -> dict[str, str]:
+    """What `xtool.crossenv.facts_shim` answers with, whom, and where it writes down what was asked."""
+    return {
+        "XTOOL_CROSS_BITS": str(kit.target.elf.bits),
+        "XTOOL_CROSS_BYTEORDER": "little" if kit.target.elf.little_endian else "big",
+        "XTOOL_CROSS_DOUBLE_ALIGNMENT": str(kit.target.double_alignment),
+        "XTOOL_CROSS_LONG_DOUBLE": str(python.sysconfig["SIZEOF_LONG_DOUBLE"]),
+        "XTOOL_CROSS_SOURCE": os.pathsep.join(map(str, source)),
+        "XTOOL_CROSS_ASKED": str(trace / ASKED),
+    }
+
+
 def _join(*words: str) -> str:
     return " ".join(word for word in words if word)
 
@@ -284,11 +303,11 @@ def _wrapper_spec(kit: Kit, policy: Policy) -> WrapperSpec:
     )
 
 
-def _kit_roots(kit: Kit, python: TargetPython) -> dict[str, tuple[Path, ...]]:
+def _kit_roots(kit: Kit, own: TargetPython, fitted: TargetPython) -> dict[str, tuple[Path, ...]]:
     return {
         "toolchain": (kit.toolchain.path,),
         "sysroot": (kit.sysroot.path,),
-        "python": python.includes,
+        "python": tuple(dict.fromkeys((*own.includes, *fitted.includes))),
     }
 
 

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xtool.kit import Toolchain
+
+if TYPE_CHECKING:
+    from xtool.crossenv.compilercache import CompilerCache
 
 _DRIVER = re.compile(r"(?P<kind>gcc|g\+\+|cc|c\+\+|cpp|gfortran)(-[0-9.]+)?")
 """Tools that read sources; every other tool works on what it is given and needs no wrapper."""
@@ -49,6 +54,7 @@ class WrapperSpec:
         prefix_maps: folders and the names that stand for them in what the compiler writes.
         policy: which paths are the host's.
         trace: folder for the notes of what was opened; None for no notes.
+        cache: what compiles go through that leave notes, or None.
         timestamp: what `__TIMESTAMP__` stands for in C and C++; None for the time of each source file.
         plain_names: name the tools without the triplet too (`gcc`, `ld`): for a target that is the host's own
             machine, where nothing would tell what the host's compiler made from what this one makes.
@@ -61,6 +67,7 @@ class WrapperSpec:
     prefix_maps: tuple[tuple[Path, str], ...]
     policy: Policy
     trace: Path | None
+    cache: CompilerCache | None = None
     timestamp: str | None = None
     plain_names: bool = False
 
@@ -157,7 +164,7 @@ judge() {{
     --sysroot=*|-isysroot?*) return 1 ;;
   esac
 }}
-link={link}; own=; ownfile=; output=; linkfile=; source=; drop=; before=
+link={link}; own=; ownfile=; output=; linkfile=; source=; drop=; before=; object=
 for word do
   case $before in
     -I|-L|-B|-isystem|-idirafter|-iquote) if host_path "$word"; then drop=1; fi; before=; continue ;;
@@ -169,7 +176,8 @@ for word do
   case $word in
     -I|-L|-B|-isystem|-idirafter|-iquote|--sysroot|-isysroot|-o|-MF) before=$word ;;
     -include|-imacros|-MT|-MQ|-Xlinker|-Xassembler|-Xpreprocessor|-T|-u|-z|-x|-D|-U) before=skip ;;
-    -c|-S|-E|-fsyntax-only) link= ;;
+    -c) link=; object=${{object:-1}} ;;
+    -S|-E|-fsyntax-only) link=; object=no ;;
     -M|-MM) link=; own=print ;;
     -MD|-MMD) own=file ;;
     -MF?*) ownfile=${{word#-MF}} ;;
@@ -212,18 +220,15 @@ _PLAIN_TAIL = r"""if [ -n "$link" ]; then exec "$real" {ldflags} "$@"; fi
 exec "$real" "$@"
 """
 
+# With -M options of its own the preprocessor ignores the variable: its own note is copied instead. -MMD would
+# leave out headers that lie in system folders.
 _TRACE_TAIL = r"""id=$$
 while [ -e "$trace/$id.d" ]; do id=${{id}}x; done
 exec 9>>"$trace/$id.d"
 printf '# %s\n' "$PWD" >&9
-SUNPRO_DEPENDENCIES=/proc/self/fd/9
-export SUNPRO_DEPENDENCIES
 if [ -n "$link" ]; then
   set -- {ldflags} -Xlinker "--dependency-file=$trace/$id.ld" "$@"
 fi
-# With -M options of its own the preprocessor ignores the variable: its own note is copied instead. -MMD would
-# leave out headers that lie in system folders.
-if [ -z "$own" ] && [ -z "$linkfile" ]; then exec "$real" "$@"; fi
 if [ "$own" = file ]; then
   count=$#
   while [ "$count" -gt 0 ]; do
@@ -239,10 +244,29 @@ if [ "$own" = file ]; then
     esac
   fi
 fi
+{cached}SUNPRO_DEPENDENCIES=/proc/self/fd/9
+export SUNPRO_DEPENDENCIES
+if [ -z "$own" ] && [ -z "$linkfile" ]; then exec "$real" "$@"; fi
 "$real" "$@" || exit $?
 if [ -n "$ownfile" ] && [ -f "$ownfile" ]; then cat -- "$ownfile" >&9; fi
 if [ -n "$linkfile" ] && [ -f "$linkfile" ]; then cat -- "$linkfile" >"$trace/$id.ld"; fi
 exit 0
+"""
+
+# A cache keeps the compiler's note with the object, and knows nothing of the variable. It gives the object of
+# an earlier compile only where every file of that note is what it was then. Without a note nothing is known
+# of what was opened, so such a source is compiled once more.
+_CACHED = r"""if [ "$object" = 1 ] && {{ [ -z "$own" ] || [ "$own" = file ]; }}; then
+  if [ -z "$own" ]; then
+    own=file
+    ownfile=$trace/$id.dep
+    set -- "$@" -MD -MF "$ownfile"
+  fi
+  rm -f -- "$ownfile"
+{script}
+  "$cache" "$real" "$@" || exit $?
+  if [ -s "$ownfile" ]; then cat -- "$ownfile" >&9; exit 0; fi
+fi
 """
 
 
@@ -258,7 +282,9 @@ def _driver_script(spec: WrapperSpec, tool: Path, kind: str) -> str:
     else:
         folder = shlex.quote(str(spec.trace))
         note = f'printf \'%s\\n\' "$2" >>{folder}/"$1"'
-        tail = f"trace={folder}\n" + _TRACE_TAIL.format(ldflags=ldflags)
+        # ccache takes no Fortran, and would ask the compiler for a note that it does not write.
+        cached = "" if spec.cache is None or "fortran" in tool.name else _cached(spec, spec.cache)
+        tail = f"trace={folder}\n" + _TRACE_TAIL.format(ldflags=ldflags, cached=cached)
     return _DRIVER_TEMPLATE.format(
         real=shlex.quote(str(tool)),
         is_host=_is_host(spec.policy),
@@ -268,6 +294,11 @@ def _driver_script(spec: WrapperSpec, tool: Path, kind: str) -> str:
         flags=_quote(flags),
         tail=tail,
     )
+
+
+def _cached(spec: WrapperSpec, cache: CompilerCache) -> str:
+    # A build that puts a compiler cache in front of this script, too, must not be spared it and its notes.
+    return f"# {secrets.token_hex(8)}\n" + _CACHED.format(script=cache.script(spec.toolchain))
 
 
 def _linker_script(spec: WrapperSpec, tool: Path) -> str:

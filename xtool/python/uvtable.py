@@ -105,7 +105,8 @@ def _ask(ctx: Context, url: str) -> dict[str, dict[str, bool]]:
         return _digested(json.loads(done.stdout))
     except (XtoolError, ValueError, KeyError, TypeError, AttributeError) as error:
         kind = OfflineError if ctx.settings.offline else NetworkError
-        said = [*error.facts] if isinstance(error, XtoolError) else [repr(error)]
+        said = list(error.facts) if isinstance(error, XtoolError) else [repr(error)]
+        said = [fact for fact in said if not fact.startswith("command: ")]
         raise kind(
             "uv cannot say which portable Pythons there are",
             facts=[*([f"{TABLE_VARIABLE} is {url}"] if url else []), *said],

@@ -19,6 +19,7 @@ from xtool.wheel.contents import Contents, find_library, scan
 from xtool.wheel.findings import Finding, Reason, Verdict, error, ordered, warning
 from xtool.wheel.machines import Machine, of_tag, of_target
 from xtool.wheel.policy import Policies, policies
+from xtool.wheel.stableabi import check_stable_abi
 from xtool.wheel.symbols import Floor, check_symbols, unwanted
 from xtool.wheel.wheelfile import Wheel, open_wheel
 
@@ -189,6 +190,7 @@ def examine(
             # Symbols of another machine's file say nothing; its name still does.
             continue
         yield from check_file(contents, member, expected)
+        yield from check_stable_abi(contents, member, expected.name)
         if floor is not None:
             yield from check_symbols(contents, member, floor, grafted=grafted)
 

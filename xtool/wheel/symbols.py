@@ -16,7 +16,7 @@ from xtool.wheel.contents import Contents
 from xtool.wheel.findings import Finding, error, warning
 from xtool.wheel.policy import LOADER, Policies, Policy, Violation, glibc_of
 
-_PYTHON_API = re.compile(r"_?Py[A-Z_]\w*")
+PYTHON_API = re.compile(r"_?Py[A-Z_]\w*")
 """Names that the interpreter gives: CPython prefixes everything that it exports."""
 
 
@@ -242,7 +242,7 @@ def _check_unversioned(
 ) -> Iterator[Finding]:
     """Find who gives a symbol; what others than the needed libraries give is added to `loose`."""
     facts = contents.files[member]
-    if symbol.weak or _PYTHON_API.match(symbol.name) or not floor.exports:
+    if symbol.weak or PYTHON_API.match(symbol.name) or not floor.exports:
         return
     for library in facts.needed:
         provider = contents.resolve(member, library)
