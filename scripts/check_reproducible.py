@@ -118,7 +118,8 @@ class Shop:
 
     def first(self) -> Side:
         """Where the first build of each project happens."""
-        names = [name for name in os.environ if name.startswith(("XTOOL_", "PIP_", "UV_"))]
+        kept = ("XTOOL_", "PIP_", "UV_", "REQUESTS_CA", "SSL_CERT", "HTTP_", "HTTPS_", "NO_PROXY")
+        names = [name for name in os.environ if name.upper().startswith(kept)]
         environ = {name: os.environ[name] for name in ("PATH", *names)}
         environ |= {"HOME": str(self.made("home")), "TMPDIR": str(self.made("tmp")), "TZ": "UTC"}
         source = partial(self.source, "source", _plain)
@@ -329,7 +330,6 @@ def main() -> int:
         for label in arguments.project or list(BUILDS):
             problems += _compare(label, names, shop, made, arguments)
         problems += _compare_caches({side.cache.resolve() for side in made.values()})
-    print(*problems, sep="\n", file=sys.stderr)
     return 1 if problems else 0
 
 
@@ -367,6 +367,7 @@ def _compare(
         print(" **differs** |" if found else " same |", end="", flush=True)
         problems += [f"{label}, {name}: {text}" for text in found]
     print(flush=True)
+    print(*problems, sep="\n", file=sys.stderr, flush=True)
     return problems
 
 

@@ -55,8 +55,7 @@ class Standalone:
 def build_python(cache: Path, target: str = "ppc64le") -> Path:
     """The build Python of a cache; made where it is not there, whatever Pythons the machine has."""
     catalog, host = Catalog(), current_host()
-    chosen = catalog.target(target)
-    lock = catalog.lock(host, chosen)
+    lock = catalog.lock(host, catalog.target(target))
     environ = dict(os.environ)
     settings = Settings(
         cache_dir=cache,
@@ -64,7 +63,7 @@ def build_python(cache: Path, target: str = "ppc64le") -> Path:
         snapshot_mirror=environ.get("XTOOL_SNAPSHOT_MIRROR"),
         jobs=len(os.sched_getaffinity(0)),
     )
-    recipe = build.build_python_recipe(host, chosen, lock, VERSION)
+    recipe = build.build_python_recipe(host, lock, VERSION)
     ctx = Context(settings, SilentLog(), environ)
     return installer.ensure(ctx, catalog, lock, [recipe])[recipe.name]
 

@@ -63,7 +63,9 @@ _UNUSED = re.compile(
 _DEBIAN_SCHEME = "os.environ.get('DEB_PYTHON_INSTALL_LAYOUT', 'posix_local')"
 
 
-def build_python_recipe(host: Host, lock: Lock, version: str, *, source: str = "debian") -> Recipe:
+def build_python_recipe(
+    host: Host, lock: Lock, version: str, *, source: str = "debian", runner: Sequence[str | Path] = ()
+) -> Recipe:
     """The recipe of a build Python.
 
     Args:
@@ -71,6 +73,7 @@ def build_python_recipe(host: Host, lock: Lock, version: str, *, source: str = "
         lock: where its packages are locked; the interpreter is the same in every target's lock.
         version: `3.13`.
         source: `debian` for the lock's packages, `portable` for a build that uv fetches.
+        runner: words that start a program of the host, where this machine is another one (an emulator).
 
     Raises:
         CatalogError: the lock has no Python of this version.
@@ -83,7 +86,7 @@ def build_python_recipe(host: Host, lock: Lock, version: str, *, source: str = "
         title=f"CPython {version} for builds",
         revision=REVISION,
         artifacts=lock.artifacts(component),
-        assemble=partial(_assemble, host=host, version=version),
+        assemble=partial(_assemble, host=host, version=version, runner=runner),
         parameters={"host": host.name},
     )
 
@@ -220,7 +223,7 @@ def _quiet(command: Sequence[str | Path], environ: dict[str, str]) -> str | None
     return done.stdout if done.returncode == 0 else None
 
 
-def _assemble(work: Assembly, *, host: Host, version: str) -> None:
+def _assemble(work: Assembly, *, host: Host, version: str, runner: Sequence[str | Path]) -> None:
     from xtool.archive import unpack_all
 
     tree = work.scratch / "tree"
@@ -234,7 +237,7 @@ def _assemble(work: Assembly, *, host: Host, version: str) -> None:
     _mend_sysconfig(stdlib)
     bundle_host_libraries(work.staging, libraries=tree, host=host, extra=_FOR_WHEELS)
     fill_slots(work.staging, work.staging)
-    _compile(work, version)
+    _compile(work, version, runner)
     blank_slots(work.staging)
 
 
@@ -257,13 +260,14 @@ def _mend_sysconfig(stdlib: Path) -> None:
     path.write_text(text.replace(_DEBIAN_SCHEME, "''"), encoding="utf-8")
 
 
-def _compile(work: Assembly, version: str) -> None:
+def _compile(work: Assembly, version: str, runner: Sequence[str | Path]) -> None:
     """Compile the standard library, so that a read-only store starts quickly; the same bytes every time.
 
     Unchecked hashes instead of time stamps (PEP 552), no path of this machine, a fixed hash seed.
     """
     python = work.staging / "bin" / f"python{version}"
     command: list[str | Path] = [
+        *runner,
         python,
         "-s",
         "-S",
@@ -271,7 +275,8 @@ def _compile(work: Assembly, version: str) -> None:
         "compileall",
         "-q",
         "-j",
-        "2",
+        # A process that Python starts would be a program of the other machine.
+        "1" if runner else "2",
         "--invalidation-mode",
         "unchecked-hash",
     ]
