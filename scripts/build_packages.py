@@ -38,6 +38,7 @@ PACKAGES = {
     "psycopg2": "2.9.13",
     "pynacl": "1.6.2",
     "lxml": "6.1.3",
+    "pycryptodome": "4.4.0",
 }
 """Package -> version."""
 
@@ -85,6 +86,20 @@ sheet = etree.XSLT(etree.fromstring(
     '<sum><x:value-of select="sum(//n)"/></sum></x:template></x:stylesheet>'))
 assert sheet(etree.fromstring("<a><n>1</n><n>2</n></a>")).getroot().text == "3"
 assert etree.LIBXML_VERSION >= (2, 9) and etree.tostring(etree.HTML("<p>a<p>b")).count(b"</p>") == 2
+""",
+    # Its setup.py asks the interpreter for word size and byte order: on s390x these digests were wrong.
+    "pycryptodome": """
+import hashlib
+from Crypto.Cipher import AES, ChaCha20
+from Crypto.Hash import BLAKE2b, MD5, SHA3_256, SHA512
+text = bytes(range(256)) * 3
+assert MD5.new(text).digest() == hashlib.md5(text).digest()
+assert SHA512.new(text).digest() == hashlib.sha512(text).digest()
+assert SHA3_256.new(text).digest() == hashlib.sha3_256(text).digest()
+assert BLAKE2b.new(data=text, digest_bits=512).digest() == hashlib.blake2b(text).digest()
+assert AES.new(bytes(16), AES.MODE_ECB).encrypt(bytes(16)).hex() == "66e94bd4ef8a2c3b884cfa59ca342b2e"
+stream = ChaCha20.new(key=bytes(32), nonce=bytes(8)).encrypt(bytes(16))
+assert stream.hex() == "76b8e0ada0f13d90405d6ae55386bd28"
 """,
 }
 """Package -> a program that uses it, where importing it would show little of the library behind it."""

@@ -25,7 +25,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -37,25 +36,16 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from support import floorpython, oldglibc  # noqa: E402
+from support import cpythonsource, floorpython, oldglibc  # noqa: E402
 from support.commandline import xtool  # noqa: E402
+from support.cpythonsource import ProofFailedError, run  # noqa: E402
 from support.fakeserver import FakeServer  # noqa: E402
 from support.vault import GpgKey, Vault  # noqa: E402
 
 from xtool.catalog import Catalog, default_root  # noqa: E402
-from xtool.fetch.mirrors import apt_mirrors  # noqa: E402
 
 TARGET, FLOOR, PYTHON, SUITE = "aarch64", "2.17", "3.13", "trixie"
 LIBRARIES = ("zlib1g-dev", "libffi-dev")
-OPTIONS = (
-    "--prefix=/usr",
-    "--without-ensurepip",
-    "--disable-test-modules",
-    "--without-static-libpython",
-    # A portable build brings its libffi; zlib is among the libraries that manylinux expects to be there.
-    # Not libffi_pic.a: static libraries are not lowered, and this one calls memfd_create of glibc 2.27.
-    r"LIBFFI_LIBS=-lffi -Wl,-rpath,\$$ORIGIN",
-)
 PROJECTS = ROOT / "tests" / "projects"
 WHEELS: dict[str, tuple[str, ...]] = {
     str(PROJECTS / "c-setuptools"): (),
@@ -88,10 +78,6 @@ print(json.dumps({
 """
 
 
-class ProofFailedError(Exception):
-    """Something did not come out as it must."""
-
-
 @dataclass(frozen=True)
 class Shop:
     """Where things are: the cache, a folder for all else, and variables for each call of xtool."""
@@ -122,7 +108,7 @@ def main() -> int:
         environ = {"PATH": os.defpath, "UV_PYTHON_INSTALL_DIR": str(folder / "none"), "XTOOL_RETRIES": "0"}
         shop = Shop(cache, folder, environ)
         try:
-            source, version = fetch_source(folder / "source")
+            source, version = cpythonsource.fetch(folder / "source", PYTHON, SUITE)
             say(f"CPython {version}: source checked against the signed index of {SUITE}")
             build, count, python = compile_python(shop, source, arguments.jobs)
             say(f"cross-built; {count} files of it need glibc {FLOOR} at most")
@@ -141,43 +127,6 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def fetch_source(folder: Path) -> tuple[Path, str]:
-    """Get CPython's source through apt, with no other key and no other source than Debian's.
-
-    Returns:
-        The unpacked source, and its version.
-    """
-    if not folder.is_dir():
-        (folder / "lists" / "partial").mkdir(parents=True)
-        mirrors = apt_mirrors()
-        base = os.environ.get("XTOOL_DEBIAN_MIRROR") or (mirrors[0].base if mirrors else "")
-        (keyring,) = (archive.suites[SUITE].keyring for archive in debian_archives())
-        (folder / "one.sources").write_text(
-            f"Types: deb-src\nURIs: {base}\nSuites: {SUITE}\nComponents: main\n"
-            f"Signed-By: {default_root() / keyring}\n"
-        )
-        settings = {
-            "Dir::Etc::sourcelist": f"{folder}/one.sources",
-            "Dir::Etc::sourceparts": "/dev/null",
-            "Dir::State::lists": f"{folder}/lists",
-            "Dir::Cache": str(folder),
-            "APT::Sandbox::User": "root",
-            "APT::Update::Error-Mode": "any",
-        }
-        apt = ["apt-get", "-qq", *(word for item in settings.items() for word in ("-o", "=".join(item)))]
-        run([*apt, "update"], folder)
-        run([*apt, "source", "--download-only", f"python{PYTHON}"], folder)
-        (archive,) = folder.glob("*.orig.tar.xz")
-        run(["tar", "-xf", archive], folder)
-    (source,) = folder.glob("Python-*")
-    return source, source.name.partition("-")[2]
-
-
-def debian_archives() -> list[Any]:
-    """The archive that has the suite."""
-    return [archive for archive in Catalog().archives.values() if SUITE in archive.suites]
-
-
 def compile_python(shop: Shop, source: Path, jobs: int) -> tuple[Path, int, Path]:
     """Cross-build and install CPython for the floor, with what `xtool env` gives and nothing else.
 
@@ -190,25 +139,27 @@ def compile_python(shop: Shop, source: Path, jobs: int) -> tuple[Path, int, Path
     if (kit["sysroot"]["kind"], kit["sysroot"]["glibc"]) != ("derived", FLOOR):
         raise ProofFailedError(f"not the sysroot that was asked for: {kit['sysroot']}")
     environ = {**os.environ, **shop.json("env", "--target", TARGET, *words)}
-    work, place = shop.folder / "build", shop.folder / "portable" / "python"
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.rmtree(place.parent, ignore_errors=True)
-    work.mkdir()
     triplet = Catalog().target(TARGET).triplet
-    machine = f"{os.uname().machine}-linux-gnu"
     python = kit["build_pythons"][0]["path"]
-    command = [str(source / "configure"), f"--host={triplet}", f"--build={machine}", *OPTIONS]
-    run([*command, f"--with-build-python={python}"], work, environ)
-    run(["make", f"-j{jobs}"], work, environ)
-    run(["make", "install", f"DESTDIR={place.parent}/root"], work, environ)
-    (place.parent / "root" / "usr").rename(place)
+    place = cpythonsource.install(
+        source,
+        shop.folder / "build",
+        shop.folder / "portable" / "python",
+        options=(
+            f"--host={triplet}",
+            f"--build={os.uname().machine}-linux-gnu",
+            cpythonsource.LIBFFI_BESIDE,
+            f"--with-build-python={python}",
+        ),
+        jobs=jobs,
+        environ=environ,
+    )
+    cpythonsource.bring_libffi(place, PYTHON, Path(kit["sysroot"]["path"]))
     dynload = place / "lib" / f"python{PYTHON}" / "lib-dynload"
-    (libffi,) = Path(kit["sysroot"]["path"], "usr/lib").rglob("libffi.so.?")
-    shutil.copyfile(libffi, dynload / libffi.name)
     readelf = Path(kit["toolchain"]["path"], "bin", f"{triplet}-readelf")
     files = [place / "bin" / f"python{PYTHON}", *dynload.glob("*.so*")]
     for path in files:
-        said = run([readelf, "-VW", path], work, environ)
+        said = run([readelf, "-VW", path], place, environ)
         above = {name for name in re.findall(r"GLIBC_(2\.\d+)", said) if glibc(name) > glibc(FLOOR)}
         if above:
             raise ProofFailedError(f"{path.name} needs glibc {', '.join(sorted(above, key=glibc))}")
@@ -294,26 +245,6 @@ def build_wheel(shop: Shop, name: str, *options: str) -> bool:
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
     tagged = f"manylinux_2_17_{TARGET}" in wheel["platform_tag"].split(".")
     return tagged and (smoke["glibc"], smoke["status"]) == (FLOOR, "passed")
-
-
-def run(command: list[str | Path], folder: Path, environ: Mapping[str, str] | None = None) -> str:
-    """Run a command; what it says.
-
-    Raises:
-        ProofFailedError: it fails.
-    """
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ProofFailedError(f"{' '.join(map(str, command[:3]))}: {done.stdout[-3000:]}")
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@
                                                 must have been valid on that day, if it is older than
                                                 that; every signature is checked all the same
     scripts/update_locks.py --keep trixie ...   with what the present locks say of a suite's packages
-    scripts/update_locks.py --like x86_64 aarch64 ppc64le       with what the lock of another host says of the
-                                                target's own packages
+    scripts/update_locks.py --like x86_64 aarch64 ppc64le       with what the lock of another host, or of this
+                                                one, says of the target's own packages
 
 Packages come from XTOOL_DEBIAN_MIRROR, else from the host's apt sources, else from the snapshot archive; each
 is downloaded once into the cache (XTOOL_CACHE_DIR) and measured. RPM packages come from XTOOL_CENTOS_MIRROR
@@ -80,7 +80,7 @@ def _day(text: str) -> datetime:
 
 def _targets(ctx: Context, catalog: Catalog, arguments: argparse.Namespace) -> Iterator[tuple[Path, str]]:
     for host, target in _pairs(catalog, arguments):
-        like = HOSTS[arguments.like] if arguments.like not in (None, host.name) else None
+        like = HOSTS[arguments.like] if arguments.like else None
         text = resolve(ctx, catalog, host, target, as_of=arguments.as_of, keep=arguments.keep, like=like)
         yield catalog.lock_path(host, target), text
 

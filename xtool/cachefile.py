@@ -33,7 +33,6 @@ from xtool.store import BUCKET, Entry, Store
 from xtool.text import format_bytes
 
 if TYPE_CHECKING:
-    from xtool.catalog import Catalog
     from xtool.context import Context
     from xtool.setup import Request
 
@@ -67,7 +66,7 @@ class Imported:
     present: tuple[str, ...]
 
 
-def cache_key(catalog: Catalog, requests: Sequence[Request]) -> str:
+def cache_key(ctx: Context, requests: Sequence[Request]) -> str:
     """A name for what a set-up makes; it changes exactly when that would.
 
     The locks are taken as they are shipped, so the key does not depend on what is in the cache.
@@ -78,7 +77,7 @@ def cache_key(catalog: Catalog, requests: Sequence[Request]) -> str:
     from xtool.setup import shipped_recipes
     from xtool.targets import current_host
 
-    digests = [recipe.digest for request in requests for recipe in shipped_recipes(catalog, request)]
+    digests = [recipe.digest for request in requests for recipe in shipped_recipes(ctx, request)]
     digests += [_packages_digest(request) for request in requests if request.sysroot_packages]
     return key_of(current_host().name, [request.target.name for request in requests], digests)
 

@@ -233,13 +233,24 @@ class Catalog:
         """Archives whose files may be pinned by hash alone."""
         return frozenset(archive.name for archive in self.archives.values() if archive.kind == "rpm")
 
-    @cached_property
+    @property
     def portable_python_mirror(self) -> str:
         """Where uv gets portable CPython builds when nothing else is configured."""
+        return self._portable_python["mirror"]
+
+    @property
+    def portable_python_oldest(self) -> str:
+        """The oldest version of portable CPython builds that is offered, as `X.Y`."""
+        return self._portable_python["oldest"]
+
+    @cached_property
+    def _portable_python(self) -> Mapping[str, str]:
         path = self.root / "sources.toml"
-        document = load(path)
-        check_fields(document.get("portable_python"), path, required={"mirror"}, where="portable_python")
-        return str(document["portable_python"]["mirror"])
+        table: Any = load(path).get("portable_python")
+        fields = ("mirror", "oldest")
+        check_fields(table, path, required=set(fields), where="portable_python")
+        check_texts(table, fields, path, "portable_python")
+        return {name: table[name] for name in fields}
 
     def declarations(self, host: Host, target: Target) -> Mapping[str, Declaration]:
         """The declared components for a host and a target, by name; without those that the target lacks."""
@@ -359,22 +370,29 @@ def _read_block(block: Any, host: Host, target: Target, path: Path, entry: Any) 
 def _read_target(path: Path) -> Target:
     document = load(path)
     fields = set(Target.__dataclass_fields__)
+    lists = ("cflags", "ldflags", "limits")
+    document.setdefault("limits", [])
     check_fields(document, path, required=fields | {"schema"})
     elf = document.pop("elf")
     check_fields(elf, path, required=set(ElfIdentity.__dataclass_fields__), where="elf")
     document.pop("schema")
-    check_texts(document, fields - {"elf", "cflags", "ldflags"}, path)
+    numbers = {"char_signed": bool, "double_alignment": int}
+    check_texts(document, fields - {"elf", *lists, *numbers}, path)
     check_texts(elf, ("machine",), path, "elf")
-    for name, kind in (("bits", int), ("flags", int), ("flags_mask", int), ("little_endian", bool)):
-        if type(elf[name]) is not kind:
-            raise CatalogError(f"{path}: elf: {name} is of the wrong kind", hint=MEND)
+    _check_kinds(document, numbers, path)
+    _check_kinds(elf, {"bits": int, "flags": int, "flags_mask": int, "little_endian": bool}, path, "elf: ")
     try:
         document["lowest_glibc"] = parse_glibc(document["lowest_glibc"])
     except ValueError as error:
         raise CatalogError(f"{path}: {error}", hint=MEND) from error
-    document["cflags"] = texts(document, "cflags", path, "flags")
-    document["ldflags"] = texts(document, "ldflags", path, "flags")
+    document |= {name: texts(document, name, path, "flags") for name in lists}
     return Target(**document, elf=ElfIdentity(**elf))
+
+
+def _check_kinds(table: Mapping[str, Any], kinds: Mapping[str, type], path: Path, where: str = "") -> None:
+    for name, kind in kinds.items():
+        if type(table[name]) is not kind:
+            raise CatalogError(f"{path}: {where}{name} is of the wrong kind", hint=MEND)
 
 
 def _read_lock(path: Path) -> Lock:

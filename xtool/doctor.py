@@ -190,7 +190,9 @@ def _build_pythons(ctx: Context) -> Iterator[Check]:
     from xtool.housekeeping import offers
     from xtool.python.build import find_build_python
 
-    versions = dict.fromkeys(version for offer in offers(ctx) for version in offer.pythons)
+    # Looking for each costs time; of those that Debian lacks there are many, and few use one.
+    every = (one for offer in offers(ctx) for one in offer.offered.values())
+    versions = dict.fromkeys(one.version for one in every if "debian" in one.sources)
     for version in versions:
         python = find_build_python(ctx, version)
         if python is not None:

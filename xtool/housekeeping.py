@@ -19,6 +19,7 @@ from xtool.targets import Glibc, Host, Target, current_host, parse_glibc
 
 if TYPE_CHECKING:
     from xtool.context import Context
+    from xtool.python.offers import Offered
 
 _PARTIAL_AGE = 24 * 3600.0
 """Seconds after which a partial download that nobody went on with is stale."""
@@ -33,18 +34,26 @@ class Offer:
         target: the target.
         lock: its lock, with replacements of this cache applied.
         catalog: what there is beside the lock.
+        portable: versions that there are portable builds of, each with whether it is a pre-release.
     """
 
     host: Host
     target: Target
     lock: Lock
     catalog: Catalog = field(default_factory=Catalog)
+    portable: Mapping[str, bool] = field(default_factory=dict)
+
+    @cached_property
+    def offered(self) -> Mapping[str, Offered]:
+        """The target's Pythons with their sources, lowest first."""
+        from xtool.python import offers
+
+        return offers.combined(offers.debian(self.lock), self.portable)
 
     @property
     def pythons(self) -> tuple[str, ...]:
         """Versions of the target's Python, lowest first."""
-        found = (name.removeprefix("python") for name in self.lock.components if name.startswith("python"))
-        return tuple(sorted(found, key=lambda version: tuple(map(int, version.split(".")))))
+        return tuple(self.offered)
 
     @property
     def highest_glibc(self) -> Glibc:
@@ -87,14 +96,18 @@ class Offer:
             for floor in self.floors:
                 yield sysroot.derived_recipe(self.target, self.lock, floor, compiler)
             yield from self._on_distributions(compiler)
-        for version in self.pythons:
-            for source in ("debian", "portable"):
-                yield target.target_python_recipe(self.target, self.lock, version, source=source)
-                if source == "portable" or f"build-python{version}" in self.lock.components:
-                    yield build.build_python_recipe(self.host, self.target, self.lock, version, source=source)
+        for version, source in self._python_sources():
+            yield target.target_python_recipe(self.target, self.lock, version, source=source)
+            if source == "portable" or f"build-python{version}" in self.lock.components:
+                yield build.build_python_recipe(self.host, self.lock, version, source=source)
         for name in self.lock.components:
             if name.startswith("desktop-"):
                 yield from self._desktop(name.removeprefix("desktop-"))
+
+    def _python_sources(self) -> Iterator[tuple[str, str]]:
+        for version, one in self.offered.items():
+            for source in one.sources:
+                yield version, source
 
     def _on_distributions(self, compiler: Recipe) -> Iterator[Recipe]:
         """Sysroots that are a distribution's own C library, and portable Pythons that run on them."""
@@ -108,7 +121,7 @@ class Offer:
             taken, _ = choice.first({})
             yield taken.recipe
             on = ground(taken, choice.floor)
-            for version in self.pythons if on is not None else ():
+            for version in self.portable if on is not None else ():
                 yield target.target_python_recipe(
                     self.target, self.lock, version, source="portable", ground=on
                 )
@@ -116,10 +129,11 @@ class Offer:
     def _desktop(self, suite: str) -> Iterator[Recipe]:
         from xtool.python import target
 
-        for version in self.pythons:
-            libc = next((a for a in self.lock.artifacts(f"python{version}") if a.name == "libc6"), None)
+        for version, source in self._python_sources():
+            artifacts = self.lock.artifacts(target.component_of(version, source))
+            libc = next((a for a in artifacts if a.name == "libc6"), None)
             if libc is not None and libc.suite == suite:
-                yield target.desktop_recipe(self.target, self.lock, version)
+                yield target.desktop_recipe(self.target, self.lock, version, source)
 
 
 def offers(ctx: Context) -> list[Offer]:
@@ -127,7 +141,7 @@ def offers(ctx: Context) -> list[Offer]:
     catalog = Catalog(ctx.settings.toolchains_dir)
     host = current_host()
     targets = (t for t in catalog.targets.values() if catalog.lock_path(host, t).is_file())
-    return [Offer(host, target, _lock(ctx, target), catalog) for target in targets]
+    return [_offer(ctx, catalog, host, target) for target in targets]
 
 
 def offer(ctx: Context, target: Target) -> Offer:
@@ -136,14 +150,15 @@ def offer(ctx: Context, target: Target) -> Offer:
     Raises:
         CatalogError: there is no lock for it on this host.
     """
-    catalog = Catalog(ctx.settings.toolchains_dir)
-    return Offer(current_host(), target, _lock(ctx, target), catalog)
+    return _offer(ctx, Catalog(ctx.settings.toolchains_dir), current_host(), target)
 
 
-def _lock(ctx: Context, target: Target) -> Lock:
+def _offer(ctx: Context, catalog: Catalog, host: Host, target: Target) -> Offer:
+    from xtool.python import portable, uvtable
     from xtool.setup import current_lock
 
-    return current_lock(ctx, target)
+    builds = uvtable.versions(ctx, portable.machine(target))
+    return Offer(host, target, current_lock(ctx, target), catalog, builds)
 
 
 def _add(recipe: Recipe, into: dict[str, Recipe]) -> None:

@@ -31,6 +31,9 @@ _SHOWN_LINES = 60
 """How many of the last lines of a failed command stand in the error."""
 
 
+_NOTHING: Mapping[str, str] = {"LC_ALL": "C"}
+"""Variables such as CPATH and GNUTARGET would change what the tools of the store make of the same files."""
+
 _running: set[int] = set()
 """Process groups that `run` has started and that have not ended."""
 
@@ -114,7 +117,7 @@ def run(
     argv: Sequence[str | Path],
     *,
     log: Log,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str] = _NOTHING,
     cwd: Path | None = None,
     stdin: str | None = None,
     what: str | None = None,
@@ -128,7 +131,7 @@ def run(
     Args:
         argv: program and arguments.
         log: told the command, and its output as it comes.
-        env: the whole environment of the command; None for xtool's own.
+        env: the whole environment of the command; by default nothing of the user's.
         cwd: its working directory.
         stdin: text for its standard input; nothing otherwise.
         what: what the command does, for the error message (`build of ujson`).
@@ -150,7 +153,7 @@ def run(
     try:
         process = subprocess.Popen(
             words,
-            env=dict(env) if env is not None else None,
+            env=dict(env),
             cwd=cwd,
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,

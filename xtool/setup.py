@@ -6,7 +6,7 @@ unpacks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -127,19 +127,20 @@ def plan(ctx: Context, request: Request, unreachable: MutableMapping[str, str] |
         NetworkError: packages of a sysroot must be looked up and cannot.
     """
     from xtool import emulator
-    from xtool.python import build, target
+    from xtool.python import build, offers, target
     from xtool.toolchain import gcc
 
     catalog = Catalog(ctx.settings.toolchains_dir)
     host = current_host()
     choose.names(catalog, request.sysroot)
     lock = _load_lock(ctx, catalog, host, request)
-    _check_pythons(lock, request)
+    pick = offers.Choice(ctx, request.python_source, lock, reach=unreachable is not None)
+    for version in request.versions:
+        pick.check(request.target, version)
     gcc_recipe = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
     choice = choose.choose(ctx, catalog, request, lock, gcc_recipe)
     taken, sysroot, why = _with_packages(ctx, catalog, request, lock, choice, unreachable)
     found = {v: p for v in request.versions if (p := build.find_build_python(ctx, v)) is not None}
-    pick = partial(_choose, ctx, request.python_source)
     root = partial(target.target_python_recipe, request.target, lock, ground=ground(taken, choice.floor))
     return Plan(
         request=replace(request, glibc=choice.floor),
@@ -150,10 +151,10 @@ def plan(ctx: Context, request: Request, unreachable: MutableMapping[str, str] |
         sysroot=sysroot,
         why=why,
         emulator=emulator.qemu_recipe(host, request.target, lock),
-        pythons={v: pick(partial(root, v)) for v in request.versions},
+        pythons={v: pick.of_target(request.target, v, partial(root, v)) for v in request.versions},
         found_pythons=found,
         build_pythons={
-            v: pick(partial(build.build_python_recipe, host, request.target, lock, v))
+            v: pick.of_host(host, v, partial(build.build_python_recipe, host, lock, v))
             for v in request.versions
             if v not in found
         },
@@ -325,17 +326,23 @@ def ground(sysroot: Candidate, floor: Glibc) -> Ground | None:
 
 
 def _portable_failed(asked: Request, planned: Plan, error: XtoolError) -> bool:
-    """Whether a set-up may go on without portable Pythons: they were xtool's choice, and did not prove false.
+    """Whether a set-up may go on without portable Pythons.
 
-    Falling back costs little when something else has failed: what is made stays, and the error comes again.
+    They were xtool's choice, did not prove false, and Debian has those versions too. Falling back costs
+    little when something else has failed: what is made stays, and the error comes again.
     """
-    portable = any(recipe.parameters.get("source") == "portable" for recipe in planned.recipes)
+    recipes = {
+        **{f"python{version}": recipe for version, recipe in planned.pythons.items()},
+        **{f"build-python{version}": recipe for version, recipe in planned.build_pythons.items()},
+    }
+    portable = {name for name, made in recipes.items() if made.parameters.get("source") == "portable"}
     excusable = not isinstance(error, (IntegrityError, StoreError, Interrupted))
-    return portable and excusable and asked.python_source == "auto"
+    replaceable = bool(portable) and portable <= planned.lock.components.keys()
+    return replaceable and excusable and asked.python_source == "auto"
 
 
-def ensure_desktop(ctx: Context, target: Target, version: str) -> Path:
-    """Install glib, X11 and OpenGL libraries beside a target Python; give the folder to load them from.
+def ensure_desktop(ctx: Context, kit: Kit, version: str) -> Path:
+    """Install glib, X11 and OpenGL libraries beside a kit's Python; give the folder to load them from.
 
     Raises:
         CatalogError: the lock has none for this Python.
@@ -343,25 +350,13 @@ def ensure_desktop(ctx: Context, target: Target, version: str) -> Path:
     from xtool import installer
     from xtool.python import target as pythons
 
-    lock = current_lock(ctx, target)
-    recipe = pythons.desktop_recipe(target, lock, version)
+    lock = current_lock(ctx, kit.target)
+    recipe = pythons.desktop_recipe(kit.target, lock, version, kit.pythons[version].source)
     catalog = Catalog(ctx.settings.toolchains_dir)
-    return pythons.desktop_libraries(installer.ensure(ctx, catalog, lock, [recipe])[recipe.name], target)
+    return pythons.desktop_libraries(installer.ensure(ctx, catalog, lock, [recipe])[recipe.name], kit.target)
 
 
-def _choose(ctx: Context, wanted: str, recipe: Callable[..., Recipe]) -> Recipe:
-    """The recipe of a Python from the source that is installed, or else from the one that was asked for."""
-    from xtool.python import portable
-    from xtool.store import Store
-
-    store = Store(ctx)
-    source = portable.choose_source(
-        ctx, wanted, installed=lambda source: store.find(recipe(source=source)) is not None
-    )
-    return recipe(source=source)
-
-
-def shipped_recipes(catalog: Catalog, request: Request) -> tuple[Recipe, ...]:
+def shipped_recipes(ctx: Context, request: Request) -> tuple[Recipe, ...]:
     """The recipes that a request comes to on a machine that has nothing yet, desktop libraries included.
 
     Neither what is installed nor what is in reach changes them.
@@ -370,25 +365,27 @@ def shipped_recipes(catalog: Catalog, request: Request) -> tuple[Recipe, ...]:
         UsageError: a version or floor that does not exist.
     """
     from xtool import emulator
-    from xtool.python import build, target
+    from xtool.python import build, offers, target
     from xtool.toolchain import gcc
 
+    catalog = Catalog(ctx.settings.toolchains_dir)
     host = current_host()
     lock = catalog.lock(host, request.target)
-    _check_pythons(lock, request)
-    source = "debian" if request.python_source == "auto" else request.python_source
+    pythons = offers.Choice(ctx, request.python_source, lock)
     compiler = gcc.gcc_recipe(host, request.target, lock, fortran=request.fortran)
     choice = choose.choose(None, catalog, request, lock, compiler)
     taken, _ = choice.first({})
     recipes = [compiler, taken.recipe, emulator.qemu_recipe(host, request.target, lock)]
     on = ground(taken, choice.floor)
     for version in request.versions:
+        pythons.check(request.target, version)
+        source = pythons.unasked(version)
         recipes += [
             target.target_python_recipe(request.target, lock, version, source=source, ground=on),
-            build.build_python_recipe(host, request.target, lock, version, source=source),
+            build.build_python_recipe(host, lock, version, source=source),
         ]
         if any(name.startswith("desktop-") for name in lock.components):
-            recipes.append(target.desktop_recipe(request.target, lock, version))
+            recipes.append(target.desktop_recipe(request.target, lock, version, source))
     return tuple(recipes)
 
 
@@ -425,21 +422,6 @@ def _kit(planned: Plan, installed: Mapping[str, Path]) -> Kit:
         build_pythons=build_pythons,
         lock_digest=planned.lock.digest,
     )
-
-
-def _check_pythons(lock: Lock, request: Request) -> None:
-    available = sorted(
-        (name.removeprefix("python") for name in lock.components if name.startswith("python")),
-        key=lambda version: tuple(int(part) for part in version.split(".")),
-    )
-    for version in request.versions:
-        if version not in available:
-            raise UsageError(
-                f"there is no Python {version} for {request.target.name}",
-                facts=[f"available: {', '.join(available)}"],
-                hint="`xtool list --available` shows which Pythons each target has",
-                code="unknown-python",
-            )
 
 
 def _load_lock(ctx: Context, catalog: Catalog, host: Host, request: Request) -> Lock:

@@ -18,6 +18,7 @@ from pathlib import Path
 from xtool.context import Context
 from xtool.errors import UsageError
 from xtool.kit import Emulator, Kit, TargetPython
+from xtool.python.versions import parse_python
 from xtool.targets import Target
 
 _HOST_ONLY = ("PYTHON", "_PYTHON", "LD_", "CONDA", "VIRTUAL_ENV", "QEMU_", "PYENV_", "__PYVENV", "COV_CORE_")
@@ -205,7 +206,7 @@ class TargetEnv:
             script = bindir / "python"
             script.write_text(launcher, encoding="utf-8")
             script.chmod(0o755)
-            for name in ("python3", f"python{version}"):
+            for name in {"python3", f"python{version}", f"python{parse_python(version).release}"}:
                 (bindir / name).symlink_to("python")
         # The base's prefix is found from the standard library above its `bin` (Modules/getpath.py).
         (base / "lib" / f"python{version}").symlink_to(self.python.root / "usr" / "lib" / f"python{version}")

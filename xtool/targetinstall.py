@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from xtool import proc
 from xtool.errors import CommandFailed, NetworkError, OfflineError, UsageError
+from xtool.python.versions import parse_python
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -92,7 +93,7 @@ def marker_values(env: TargetEnv) -> dict[str, str]:
         "platform_system": "Linux",
         "platform_version": "",
         "python_full_version": full,
-        "python_version": env.python.version,
+        "python_version": parse_python(env.python.version).release,
         "sys_platform": "linux",
     }
 
@@ -101,14 +102,14 @@ def supported_tags(env: TargetEnv) -> Iterable[Tag]:
     """The wheel tags that an environment takes (PEP 425, PEP 600), best first."""
     from packaging import tags
 
-    version = tuple(int(part) for part in env.python.version.split("."))
+    python = parse_python(env.python.version)
+    version = (python.major, python.minor)
     machine = env.target.name
     major, newest = env.python.glibc
     platforms = [f"manylinux_{major}_{minor}_{machine}" for minor in range(newest, 16, -1)]
     platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
-    abis = None if not env.python.sysconfig.get("Py_GIL_DISABLED") else [f"cp{version[0]}{version[1]}t"]
-    yield from tags.cpython_tags(version, abis, platforms)
-    yield from tags.compatible_tags(version, f"cp{version[0]}{version[1]}", platforms)
+    yield from tags.cpython_tags(version, [python.abi_tag], platforms)
+    yield from tags.compatible_tags(version, python.interpreter_tag, platforms)
 
 
 def _check_wheel(env: TargetEnv, wheel: Path, supported: frozenset[Tag]) -> None:

@@ -62,15 +62,19 @@ class Target:
         uv: the machine's name in uv's Python keys (`powerpc64le`).
         qemu: name of the qemu-user binary (`qemu-ppc64le`).
         qemu_cpu: CPU model of the baseline, for `-cpu`.
-        baseline: the oldest processor that wheels run on, as its makers call it; `cflags` say it to the compiler.
+        baseline: the oldest processor that wheels run on, as its makers call it; `cflags` say it to GCC.
         lowest_glibc: the lowest glibc that has a manylinux policy for this machine.
         float_abi: how floating-point arguments are passed, with the document that says so.
         long_double: the long double format in meson's spelling (`longdouble_format`).
+        char_signed: whether plain `char` has a sign (each processor's ABI says).
+        double_alignment: alignment in bytes of `double` and `long long` as members of a struct: 8, but 4 by
+            the i386 supplement of the System V ABI.
         dynamic_linker: absolute path of the program interpreter (`/lib64/ld64.so.2`).
         cflags: compiler flags of the baseline, always passed.
         ldflags: linker flags of the target, always passed.
         cpu_family: meson's `cpu_family` (`ppc64`).
         elf: what every ELF header of the target says.
+        limits: what does not work for the target, or works otherwise than elsewhere; sentences for users.
     """
 
     name: str
@@ -86,11 +90,14 @@ class Target:
     lowest_glibc: Glibc
     float_abi: str
     long_double: str
+    char_signed: bool
+    double_alignment: int
     dynamic_linker: str
     cflags: tuple[str, ...]
     ldflags: tuple[str, ...]
     cpu_family: str
     elf: ElfIdentity
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from xtool import installer
 from xtool.catalog import Catalog
 from xtool.config import Settings
 from xtool.context import Context
-from xtool.errors import UsageError
 from xtool.kit import BuildPython
 from xtool.log import SilentLog
 from xtool.python.build import build_python_recipe, find_build_python, from_store
@@ -32,7 +31,7 @@ def _install(shared_cache: Path, version: str) -> BuildPython:
     catalog, host = Catalog(), current_host()
     target = catalog.target("ppc64le")
     lock = catalog.lock(host, target)
-    recipe = build_python_recipe(host, target, lock, version)
+    recipe = build_python_recipe(host, lock, version)
     return from_store(installer.ensure(context, catalog, lock, [recipe])[recipe.name], version)
 
 
@@ -133,14 +132,6 @@ def test_it_works_where_it_is_moved_to(assembled: BuildPython, tmp_path: Path) -
     code = "import json, ssl, sys; print(json.dumps({'base': sys.base_prefix, 'file': ssl.__file__}))"
     found = ask(moved / "bin/python3", code)
     assert found == {"base": str(moved), "file": str(moved / f"lib/python{assembled.version}/ssl.py")}
-
-
-def test_python_that_no_lock_has_is_a_usage_error() -> None:
-    catalog, host = Catalog(), current_host()
-    target = catalog.target("ppc64le")
-    with pytest.raises(UsageError, match=r"Python 3\.6") as caught:
-        build_python_recipe(host, target, catalog.lock(host, target), "3.6")
-    assert "3.13" in caught.value.facts[0]
 
 
 def _link(folder: Path, name: str, target: Path) -> Path:

@@ -35,6 +35,17 @@ def test_packages_from_the_index_are_built_untouched(shared_cache: Path, tmp_pat
         assert row.endswith("| passed |")
 
 
+def test_the_target_that_nothing_else_builds_for(shared_cache: Path) -> None:
+    words = ("--target", "loongarch64", "--python", "3.13", "--package", "spawns")
+    done = _script(shared_cache, "target_table.py", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == [
+        "| target | Python | spawns |",
+        "| --- | --- | --- |",
+        "| loongarch64 | 3.13 | manylinux_2_36, passed |",
+    ]
+
+
 def test_a_package_passes_its_own_test_suite(shared_cache: Path, tmp_path: Path) -> None:
     done = _script(shared_cache, "build_packages.py", "--suites", "markupsafe", "--outdir", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr

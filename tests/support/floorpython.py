@@ -7,18 +7,18 @@ does not have at all (`preadv2`'s newest name is one) are left to the first call
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import tarfile
 from pathlib import Path
 
-from support.fakeserver import FakeServer, Reply
+from support import portablebuilds
+from support.fakeserver import FakeServer
+from support.portablebuilds import SYSCONFIG_COMMENT, Build
 
+from xtool.python import portable
 from xtool.targets import Target
 from xtool.toolchain import compat, runtimes, sysroot
 
-RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/download"
 _TYPE_AT, _EXEC, _DYN = 16, 2, 3
 _ALTERNATIVE_STACK = ((0x52801F40).to_bytes(4, "little"), (0x528003C0).to_bytes(4, "little"))
 """`mov w0, _SC_SIGSTKSZ` and `mov w0, _SC_PAGESIZE`: SIGSTKSZ is a question in glibc 2.34's headers, which
@@ -62,11 +62,9 @@ def serve(server: FakeServer, root: Path, floor: Path, target: Target, folder: P
             data = path.read_bytes()
             assert data.count(_ALTERNATIVE_STACK[0]) == 2
             path.write_bytes(data.replace(*_ALTERNATIVE_STACK))
-    # uv looks for this line before it patches the file.
     (sysconfig,) = (place / "lib/python3.13").glob("_sysconfigdata_*linux_*.py")
-    comment = "# system configuration generated and used by the sysconfig module\n"
     sysconfig.chmod(0o644)
-    sysconfig.write_text(comment + sysconfig.read_text().partition("\n")[2])
+    sysconfig.write_text(SYSCONFIG_COMMENT + sysconfig.read_text().partition("\n")[2])
     return publish(server, place, target, "3.13.5")
 
 
@@ -82,33 +80,8 @@ def publish(server: FakeServer, place: Path, target: Target, version: str) -> di
     Returns:
         The variables that make uv take it.
     """
-    archive = place.with_name("build.tar.gz")
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        tar.add(place, "python")
-    data = archive.read_bytes()
-    major, minor, patch = map(int, version.split("."))
-    entry = {
-        "name": "cpython",
-        "arch": {"family": target.uv, "variant": None},
-        "os": "linux",
-        "libc": "gnu",
-        "major": major,
-        "minor": minor,
-        "patch": patch,
-        "prerelease": "",
-        "variant": None,
-        "url": f"{RELEASES}/1/floor-{target.name}.tar.gz",
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "build": "1",
-    }
-    server.add(f"/1/floor-{target.name}.tar.gz", Reply(data))
-    table = {f"cpython-{version}-linux-{target.uv}-gnu": entry}
-    server.add("/table.json", Reply(json.dumps(table).encode()))
-    return {
-        "XTOOL_PYTHON_MIRROR": server.base,
-        "UV_PYTHON_DOWNLOADS_JSON_URL": server.url("/table.json"),
-        "XTOOL_PYTHON_SOURCE": "portable",
-    }
+    build = Build(portable.machine(target), version, place)
+    return {**portablebuilds.publish(server, [build]), "XTOOL_PYTHON_SOURCE": "portable"}
 
 
 def _retype(path: Path, old: int, new: int) -> None:

@@ -437,24 +437,25 @@ def test_keys_differ_exactly_when_inputs_do(monkeypatch: pytest.MonkeyPatch) -> 
     assert key_of(*next(variants())) != keys[0]
 
 
-def test_a_key_tells_requests_apart_and_nothing_else() -> None:
-    catalog = Catalog()
-    request = Request(catalog.target("ppc64le"))
-    key = cache_key(catalog, [request])
+def test_a_key_tells_requests_apart_and_nothing_else(ctx: Context) -> None:
+    request = Request(Catalog().target("ppc64le"))
+    key = cache_key(ctx, [request])
     same = [
         replace(request, pythons=("3.13",)),
         replace(request, glibc=(2, 17)),
         replace(request, python_source="debian"),
         replace(request, locked=True),
     ]
-    assert {cache_key(catalog, [other]) for other in same} == {key}
+    assert {cache_key(ctx, [other]) for other in same} == {key}
     others = [
         replace(request, pythons=("3.11",)),
         replace(request, pythons=("3.13", "3.11")),
+        replace(request, pythons=("3.13t",)),
+        replace(request, pythons=("3.12",)),
         replace(request, glibc=(2, 28)),
         replace(request, python_source="portable"),
         replace(request, fortran=True),
     ]
-    assert len({cache_key(catalog, [other]) for other in others} | {key}) == len(others) + 1
+    assert len({cache_key(ctx, [other]) for other in others} | {key}) == len(others) + 1
     with pytest.raises(UsageError, match=r"no Python 3\.9"):
-        cache_key(catalog, [replace(request, pythons=("3.9",))])
+        cache_key(ctx, [replace(request, pythons=("3.9",))])

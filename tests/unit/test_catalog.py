@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from xtool.catalog import default_root
+from xtool.catalog import Catalog, default_root
+from xtool.targets import HOSTS
 
 LOCK = "locks/x86_64-ppc64le.toml"
 
@@ -116,3 +117,30 @@ def test_a_read_only_installation_works(cli, tmp_path: Path) -> None:
     for path in (package / "_toolchains/locks").glob("*.toml"):
         path.unlink()
     assert "there is no lock for target ppc64le" in cli("setup", "ppc64le", env=env).stderr
+
+
+@pytest.mark.parametrize("host", sorted(HOSTS))
+def test_what_runs_on_a_host_is_the_same_file_for_every_target(host: str) -> None:
+    """So that set-ups of several targets download and keep it once; a lock that lags behind doubles it."""
+    catalog = Catalog()
+    machine = HOSTS[host]
+    seen: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    for target in catalog.targets.values():
+        for items in catalog.lock(machine, target).components.values():
+            for item in items:
+                if item.arch == machine.debian:
+                    files = seen.setdefault((item.suite, item.name, item.arch), {})
+                    files.setdefault(item.sha256, []).append(target.name)
+    assert len(seen) > 50
+    assert {key: files for key, files in seen.items() if len(files) > 1} == {}
+
+
+@pytest.mark.parametrize("host", sorted(HOSTS))
+def test_every_target_has_an_up_to_date_lock_for_every_host(host: str) -> None:
+    catalog = Catalog()
+    assert set(catalog.targets) == {
+        *("aarch64", "armv7l", "i686", "loongarch64", "ppc64le", "riscv64", "s390x", "x86_64")
+    }
+    for target in catalog.targets.values():
+        lock = catalog.lock(HOSTS[host], target)
+        assert lock.declaration == catalog.declaration_digest(HOSTS[host], target), target.name

@@ -127,12 +127,12 @@ def test_a_lock_that_is_older_than_its_declaration(
     assert "xtool lock --update --sysroot centos7 aarch64" in caught.value.hint
 
 
-def test_a_portable_python_stands_on_the_distribution(catalog: Catalog) -> None:
+def test_a_portable_python_stands_on_the_distribution(ctx: Context, catalog: Catalog) -> None:
     """And only there: what is derived has no C library that runs, and Debian's Python needs Debian's."""
 
     def python(sysroot: str, source: str) -> Recipe:
         request = Request(catalog.target("aarch64"), sysroot=sysroot, python_source=source)
-        (found,) = [r for r in shipped_recipes(catalog, request) if r.name == "python3.13-aarch64"]
+        (found,) = [r for r in shipped_recipes(ctx, request) if r.name == "python3.13-aarch64"]
         return found
 
     on = python("centos7", "portable")

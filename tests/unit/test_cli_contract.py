@@ -476,7 +476,10 @@ EMPTY_CACHE: dict[str, tuple[str, set[str]]] = {
     "list --available": ("list", {"targets"}),
     "show ppc64le": (
         "show",
-        {"target", "host", "pythons", "glibc", "sysroots", "lock", "installed", "setup"},
+        {
+            *("target", "host", "pythons", "python_sources", "python_prereleases"),
+            *("glibc", "sysroots", "lock", "installed", "setup"),
+        },
     ),
     "doctor --offline": ("doctor", {"checks"}),
     "verify": ("verify", {"components"}),
@@ -514,7 +517,9 @@ def test_available_tells_targets_pythons_and_floors(inside) -> None:
         *("target", "triplet", "host", "gcc", "fortran", "pythons", "glibc", "sysroots"),
     }
     assert {"aarch64", "ppc64le"} <= {each["target"] for each in targets}
-    assert [python["version"] for python in target["pythons"]] == ["3.11", "3.13"]
+    pythons = {python["version"]: python for python in target["pythons"]}
+    assert [v for v, one in pythons.items() if "debian" in one["sources"]] == ["3.11", "3.13", "3.14", "3.15"]
+    assert set(pythons["3.13"]) == {"version", "sources", "prerelease"}
     assert target["glibc"]["lowest"] == "2.17"
 
 
@@ -541,7 +546,7 @@ def test_sysroots_stand_in_the_declared_order_with_their_floors(inside) -> None:
         "derived, debian 2.41, centos7 2.17, almalinux8 2.28, almalinux9 2.34, almalinux10 2.39, rocky10 2.39"
     )
     for words in (("list", "--available"), ("show", "ppc64le")):
-        lines = inside(*words).stdout.splitlines()
+        lines = inside(*words).stdout.partition("\n\n")[0].splitlines()
         (line,) = (line for line in lines if line.startswith(("ppc64le ", "sysroots ")))
         assert line.endswith(f"  {kinds}")
 

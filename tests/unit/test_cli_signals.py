@@ -98,7 +98,8 @@ finally:
 
 
 def _gone(pid: int) -> bool:
-    with suppress(FileNotFoundError):
+    # A process may end between the opening of its file and the reading.
+    with suppress(FileNotFoundError, ProcessLookupError):
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         return state == "Z"
     return True

@@ -6,16 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from xtool.crossenv.trace import BuildTrace, dependencies, read_trace
+from xtool.crossenv.trace import BuildTrace, dependencies, linker_inputs, read_trace
 from xtool.errors import WheelRejected
 
 
-def test_dependencies_as_gcc_and_ld_write_them() -> None:
+def test_dependencies_as_gcc_writes_them() -> None:
     gcc = "a.o: /x/one.h \\\n /x/two\\ words.h \\\n  /x/dollar$$sign.h /x/hash\\#.h\n/x/one.h:\n"
     assert dependencies(gcc) == ["/x/one.h", "/x/two words.h", "/x/dollar$sign.h", "/x/hash#.h"]
-    ld = "a.so: \\\n  /x/crti.o \\\n  rel/b.o\n\n/x/crti.o:\n\nrel/b.o:\n"
-    assert dependencies(ld) == ["/x/crti.o", "rel/b.o"]
     assert dependencies("") == []
+
+
+def test_inputs_as_ld_writes_them() -> None:
+    """It escapes nothing: the name ends where the line does."""
+    ld = "the a.so: \\\n  /x/crti.o \\\n  rel/b c.o \\\n  /x y: z/d.a\n\n"
+    ld += "/x/crti.o:\n\nrel/b c.o:\n\n/x y: z/d.a:\n"
+    assert linker_inputs(ld) == ["/x/crti.o", "rel/b c.o", "/x y: z/d.a"]
+    assert linker_inputs("a.so: \\\n  b.o\n\nb.o:\na.so: \\\n  c.o\n") == ["b.o", "c.o"]
+    assert linker_inputs("a.so:\n") == []
 
 
 @pytest.fixture
@@ -70,14 +77,22 @@ def test_a_header_of_the_host_is_a_leak_however_it_is_spelt(place: Path, name: s
 
 
 def test_a_library_of_the_host_is_a_leak(place: Path) -> None:
-    _note(place, 1, "", f"a.so: {place}/host/libz.a\n")
+    _note(place, 1, "", f"a.so: \\\n  {place}/host/libz.a\n")
     with pytest.raises(WheelRejected) as caught:
         _read(place).check("demo")
     assert caught.value.facts == (f"library {place}/host/libz.a",)
 
 
+def test_names_with_spaces_are_followed(place: Path) -> None:
+    """Cut at the space, the name would be that of another file, or of none."""
+    (place / "host" / "of others").mkdir()
+    (place / "host" / "of others" / "libz.a").touch()
+    _note(place, 1, "", f"a.so: \\\n  {place}/host/of others/libz.a\n\n{place}/host/of others/libz.a:\n")
+    assert _read(place).leaks == (f"{place}/host/of others/libz.a",)
+
+
 def test_temporary_objects_that_are_gone_are_nobodys(place: Path) -> None:
-    _note(place, 1, "", "a.so: /tmp/ccXYZ123.o\n")
+    _note(place, 1, "", "a.so: \\\n  /tmp/ccXYZ123.o\n")
     trace = _read(place)
     assert trace.libraries == frozenset()
     assert trace.links == 1

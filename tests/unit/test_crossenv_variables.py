@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xtool.crossenv.variables import base_environment, build_environment, target_flags
+from xtool.crossenv.variables import base_environment, build_environment, target_flags, timestamp
 
 HOST = {
     "CC": "clang",
@@ -66,3 +66,9 @@ def test_flags_for_targets_come_from_variables_of_their_own() -> None:
     assert target_flags(environ, "CFLAGS", "ppc64le") == "-O1 -mcpu=power9"
     assert target_flags(environ, "CFLAGS", "s390x") == "-O1"
     assert target_flags(environ, "LDFLAGS", "ppc64le") == ""
+
+
+def test_files_are_dated_as_the_build_is() -> None:
+    assert timestamp(build_environment({})) == "Tue Jan  1 00:00:00 1980"
+    assert timestamp({"SOURCE_DATE_EPOCH": "1700000000"}) == "Tue Nov 14 22:13:20 2023"
+    assert timestamp({"SOURCE_DATE_EPOCH": "yesterday"}) is None

@@ -78,12 +78,13 @@ def make(
     *,
     denied: tuple[str, ...] | None = None,
     traced: bool = True,
+    timestamp: str | None = None,
     plain: bool = False,
     cache: CompilerCache | None = None,
 ) -> Wrapped:
     tools = folder / "tool chain" / "bin"
     tools.mkdir(parents=True)
-    for name in ("gcc", "g++", "cpp", "ar", "strip", "ld", "gcc-14"):
+    for name in ("gcc", "g++", "gfortran", "cpp", "ar", "strip", "ld", "gcc-14"):
         tool = tools / f"{TRIPLET}-{name}"
         tool.write_text(FAKE)
         tool.chmod(0o755)
@@ -98,6 +99,7 @@ def make(
         prefix_maps=((project, "/xtool/source"),),
         policy=Policy((project, folder / "sys root"), denied),
         trace=trace if traced else None,
+        timestamp=timestamp,
         cache=cache,
         plain_names=plain,
     )
@@ -117,6 +119,15 @@ def test_a_compile_gets_sysroot_flags_and_prefix_map_and_no_linker_flags(wrapped
     assert "-mcpu=power8" in words
     assert f"-ffile-prefix-map={wrapped.project}=/xtool/source" in words
     assert "-Wl,--target-flag" not in words
+
+
+def test_source_files_are_dated_for_c_and_cxx(tmp_path: Path) -> None:
+    wrapped = make(tmp_path, timestamp="Tue Jan  1 00:00:00 1980")
+    for tool in ("gcc", "g++", "cpp"):
+        words = wrapped.called(tool, "-c", "a.c")
+        assert '-D__TIMESTAMP__="Tue Jan  1 00:00:00 1980"' in words
+        assert "-Wno-builtin-macro-redefined" in words
+    assert "__TIMESTAMP__" not in " ".join(wrapped.called("gfortran", "-c", "a.f90"))
 
 
 def test_the_project_can_override_the_baseline_but_not_the_sysroot(wrapped: Wrapped) -> None:
@@ -242,7 +253,8 @@ def test_two_calls_never_share_a_note(wrapped: Wrapped) -> None:
 def test_every_tool_goes_by_its_triplet_and_none_by_its_bare_name(wrapped: Wrapped) -> None:
     names = {path.name for path in wrapped.bindir.iterdir()}
     assert names == {
-        f"{TRIPLET}-{name}" for name in ("ar", "c++", "cc", "cpp", "g++", "gcc", "gcc-14", "ld", "strip")
+        f"{TRIPLET}-{name}"
+        for name in ("ar", "c++", "cc", "cpp", "g++", "gcc", "gcc-14", "gfortran", "ld", "strip")
     }
     assert (wrapped.bindir / f"{TRIPLET}-ar").resolve().name == f"{TRIPLET}-ar"
 
@@ -265,7 +277,8 @@ def test_plain_names_lead_to_the_wrappers_where_the_host_is_the_target(tmp_path:
     """Elsewhere they stay the host's: what they make is for the host, and its ELF header says so."""
     wrapped = make(tmp_path, plain=plain)
     names = {path.name for path in wrapped.bindir.iterdir() if not path.name.startswith(TRIPLET)}
-    assert names == ({"gcc", "cc", "g++", "c++", "cpp", "gcc-14", "ar", "ld", "strip"} if plain else set())
+    tools = {"gcc", "cc", "g++", "c++", "cpp", "gcc-14", "gfortran", "ar", "ld", "strip"}
+    assert names == (tools if plain else set())
     if plain:
         env = {"PATH": os.defpath, "FAKE_LOG": str(wrapped.log)}
         subprocess.run([str(wrapped.bindir / "cc"), "-c", "x.c"], env=env, cwd=wrapped.project, check=True)

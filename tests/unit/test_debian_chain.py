@@ -123,6 +123,49 @@ def test_a_lock_is_the_same_every_time(mirror: Mirror, ctx: Context) -> None:
     assert first == mirror.catalog.lock_path(HOST, mirror.catalog.target("ppc64le")).read_text()
 
 
+def test_another_hosts_lock_says_which_files_of_the_target_are_taken(
+    mirror: Mirror, ctx: Context, server: FakeServer
+) -> None:
+    """A mirror may have the index of today and lack its files; and both hosts are to make the same wheels."""
+    first = mirror.lock(ctx)
+    mirror.archive.package("libc6", "2.41-14", "ppc64el")
+    for name, version in (("gcc-powerpc64le-linux-gnu", "14.2.0-19"), ("zed", "1:1.0-2")):
+        mirror.archive.package(name, version, "arm64")
+    mirror.publish(date=RELEASED + timedelta(days=40))
+    catalog = mirror.catalog
+    target, other = catalog.target("ppc64le"), HOSTS["aarch64"]
+    catalog.lock_path(other, target).write_text(resolve(ctx, catalog, other, target, like=HOST))
+    lock = catalog.lock(other, target)
+    assert lock.artifacts("glibc") == first.artifacts("glibc")
+    assert {item.arch for item in lock.artifacts("gcc")} == {"arm64", "all"}
+    newest, before = lock.evidence["trixie"], first.evidence["trixie"]
+    assert newest.date > before.date
+    assert newest.earlier == (before.snapshot,)
+    # What has left the mirror is looked for in the snapshots of both.
+    (libc,) = lock.artifacts("glibc")
+    content = (mirror.archive.root / libc.path).read_bytes()
+    server.add(f"/{libc.path}", Reply(status=404))
+    server.add(f"/snapshot/{before.snapshot}/{libc.path}", Reply(content))
+    cached(default_downloads(ctx), libc).unlink()
+    found = fetch(ctx, catalog, [libc], evidence=lock.evidence, downloads=default_downloads(ctx))
+    assert list(found) == [libc.sha256]
+    assert server.count(f"/snapshot/{newest.snapshot}/{libc.path}") == 1
+
+
+def test_what_another_hosts_lock_lacks_is_named(mirror: Mirror, ctx: Context) -> None:
+    mirror.lock(ctx)
+    catalog = mirror.catalog
+    target = catalog.target("ppc64le")
+    path = catalog.lock_path(HOST, target)
+    path.write_text(path.read_text().replace('name = "libc6"', 'name = "libc7"'))
+    for name, version in (("gcc-powerpc64le-linux-gnu", "14.2.0-19"), ("zed", "1:1.0-2")):
+        mirror.archive.package(name, version, "arm64")
+    mirror.publish()
+    with pytest.raises(CatalogError, match="has no package libc6 for ppc64el") as caught:
+        resolve(ctx, catalog, HOSTS["aarch64"], target, like=HOST)
+    assert caught.value.hint == "make the lock without `--like`"
+
+
 def test_indexes_are_asked_for_by_hash(mirror: Mirror, ctx: Context, server: FakeServer) -> None:
     mirror.lock(ctx)
     assert server.count(INDEX + "Packages.xz") == 0
@@ -212,6 +255,43 @@ def test_each_refusal_has_its_words(
 def test_a_release_that_is_still_valid_is_taken(mirror: Mirror, ctx: Context) -> None:
     mirror.publish(valid_until=datetime.now(timezone.utc) + timedelta(days=7))
     assert mirror.lock(ctx).components
+
+
+def test_a_suite_that_stands_still_may_have_been_valid_on_a_day_of_its_time(
+    mirror: Mirror, ctx: Context
+) -> None:
+    catalog, target = mirror.catalog, mirror.catalog.target("ppc64le")
+    mirror.publish(valid_until=RELEASED + timedelta(days=7))
+    day = RELEASED + timedelta(days=1)
+    assert resolve(ctx, catalog, HOST, target, as_of=day).startswith("# Made by")
+    for other in (RELEASED + timedelta(days=8), RELEASED - timedelta(days=1)):
+        # Past its time on that day; or newer than that day, so that it must be valid today.
+        with pytest.raises(IntegrityError, match="was valid until"):
+            resolve(ctx, catalog, HOST, target, as_of=other)
+
+
+def test_what_a_lock_says_of_a_suite_can_be_kept(mirror: Mirror, ctx: Context, server: FakeServer) -> None:
+    catalog, target = mirror.catalog, mirror.catalog.target("ppc64le")
+    lock = mirror.lock(ctx)
+    mirror.archive.package("zed", "1:1.0-3")
+    mirror.publish(date=RELEASED + timedelta(days=60))
+    before = server.count()
+    text = resolve(ctx, catalog, HOST, target, keep=["trixie"])
+    assert (text, server.count()) == (catalog.lock_path(HOST, target).read_text(), before)
+    newer = mirror.lock(ctx)
+    assert [a.version for a in newer.artifacts("gcc") if a.name == "zed"] == ["1:1.0-3"]
+    assert newer.evidence["trixie"].date > lock.evidence["trixie"].date
+
+
+def test_a_package_that_no_lock_knows_cannot_be_kept(mirror: Mirror, ctx: Context) -> None:
+    mirror.lock(ctx)
+    more = component("desktop", {("trixie", "{debian}"): ["libx11-6"]})
+    path = mirror.root / "components.toml"
+    path.write_text(path.read_text() + more)
+    target = mirror.catalog.target("ppc64le")
+    with pytest.raises(CatalogError, match="libx11-6") as caught:
+        resolve(ctx, mirror.catalog, HOST, target, keep=["trixie"])
+    assert "--keep trixie" in (caught.value.hint or "")
 
 
 def test_a_dated_snapshot_may_be_past_its_time(

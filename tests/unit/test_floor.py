@@ -23,7 +23,7 @@ from xtool.toolchain.floor import (
     load_history,
     version_number,
 )
-from xtool.toolchain.headers import without_declarations
+from xtool.toolchain.headers import call_no_vectors, without_declarations
 
 TABLES = default_root() / "glibc"
 THREADS = frozenset({"libpthread.so.0"})
@@ -243,3 +243,34 @@ def test_declarations_are_taken_out() -> None:
 
 def test_other_declarations_stay_byte_for_byte() -> None:
     assert without_declarations(HEADER, {"memfd_create"}) == HEADER
+
+
+MATH = """# ifdef __DECL_SIMD_x86_64
+#  undef __DECL_SIMD_sin
+#  define __DECL_SIMD_sin __DECL_SIMD_x86_64
+#  undef __DECL_SIMD_sinf
+#  define __DECL_SIMD_sinf __DECL_SIMD_x86_64
+#  undef __DECL_SIMD_tan
+#  define __DECL_SIMD_tan __DECL_SIMD_x86_64
+"""
+FORTRAN = """! This file declares vector functions.
+!GCC$ builtin (sin) attributes simd (notinbranch) if('x86_64')
+!GCC$ builtin (sinf) attributes simd (notinbranch) if('x86_64')
+!GCC$ builtin (tan) attributes simd (notinbranch) if('x32')
+"""
+
+
+def test_vector_functions_that_the_floor_lacks_are_not_offered(tmp_path: Path) -> None:
+    header = tmp_path / "bits" / "math-vector.h"
+    fortran = tmp_path / "finclude" / "x86_64-linux-gnu" / "math-vector-fortran.h"
+    for path, text in ((header, MATH), (fortran, FORTRAN)):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    call_no_vectors(tmp_path, {"gettid", "sin"})
+    assert (header.read_text(), fortran.read_text()) == (MATH, FORTRAN)
+    call_no_vectors(tmp_path, {"_ZGVbN2v_tan", "_ZGVdN4v_tan"})
+    assert header.read_text() == MATH.replace("_tan __DECL_SIMD_x86_64", "_tan")
+    assert fortran.read_text() == FORTRAN.rpartition("!GCC")[0]
+    call_no_vectors(tmp_path, {"_ZGVbN2v_sin", "_ZGVbN4v_sinf"})
+    assert "__DECL_SIMD_x86_64\n#" not in header.read_text().partition("\n")[2]
+    assert not fortran.exists()

@@ -12,9 +12,10 @@ import pytest
 from xtool import housekeeping
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.housekeeping import Offer, leftovers, missing, offer, offers, remove
+from xtool.errors import CatalogError
+from xtool.housekeeping import leftovers, missing, offer, offers, remove
 from xtool.python.build import build_python_recipe
-from xtool.python.target import target_python_recipe
+from xtool.python.target import desktop_recipe, target_python_recipe
 from xtool.recipes import Assembly, Recipe
 from xtool.store import Store
 from xtool.targets import current_host
@@ -120,10 +121,47 @@ def test_clean_takes_downloads_and_on_request_only_those(
 
 
 @pytest.mark.parametrize("source", ["debian", "portable"])
-def test_pythons_of_either_source_are_asked_for_by_a_lock(source: str) -> None:
+@pytest.mark.parametrize("version", ["3.13", "3.12", "3.14t"])
+def test_pythons_of_either_source_are_asked_for(ctx: Context, source: str, version: str) -> None:
     """Or pruning would remove the one that every set-up takes."""
     catalog, host = Catalog(), current_host()
-    lock = catalog.lock(host, catalog.target("ppc64le"))
-    recipe = target_python_recipe(catalog.target("ppc64le"), lock, "3.13", source=source)
-    builder = build_python_recipe(host, catalog.target("ppc64le"), lock, "3.13", source=source)
-    assert {recipe.folder, builder.folder} <= set(Offer(host, catalog.target("ppc64le"), lock).recipes)
+    target = catalog.target("ppc64le")
+    lock = catalog.lock(host, target)
+    if source == "debian" and version != "3.13":
+        with pytest.raises(CatalogError):
+            target_python_recipe(target, lock, version, source=source)
+        return
+    recipe = target_python_recipe(target, lock, version, source=source)
+    builder = build_python_recipe(host, lock, version, source=source)
+    desktop = desktop_recipe(target, lock, version, source)
+    assert {recipe.folder, builder.folder, desktop.folder} <= set(offer(ctx, target).recipes)
+
+
+@pytest.mark.parametrize(
+    ("target", "version", "source", "suite"),
+    [
+        ("ppc64le", "3.11", "debian", "bookworm"),
+        ("ppc64le", "3.11", "portable", "trixie"),
+        ("ppc64le", "3.13t", "portable", "trixie"),
+        ("ppc64le", "3.14", "debian", "forky"),
+        ("loongarch64", "3.13", "debian", "forky"),
+    ],
+)
+def test_desktop_libraries_are_of_the_roots_own_time(
+    target: str, version: str, source: str, suite: str
+) -> None:
+    """Newer ones would ask for a newer C library than the root has."""
+    catalog = Catalog()
+    lock = catalog.lock(current_host(), catalog.target(target))
+    recipe = desktop_recipe(catalog.target(target), lock, version, source)
+    assert recipe.name == f"desktop-{suite}-{target}"
+    assert {artifact.suite for artifact in recipe.artifacts} == {suite}
+
+
+def test_a_portable_python_needs_none_of_debians(ctx: Context) -> None:
+    catalog = Catalog()
+    target = catalog.target("ppc64le")
+    lock = catalog.lock(current_host(), target)
+    names = {a.name for a in target_python_recipe(target, lock, "3.12", source="portable").artifacts}
+    assert {"libc6", "libstdc++6", "zlib1g", "libexpat1", "libatomic1", "libgcc-s1"} <= names
+    assert not any("python" in name or "ssl" in name for name in names)

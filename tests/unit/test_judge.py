@@ -45,12 +45,13 @@ def judged(
     exports: Path | None = None,
     trace: Any = None,
     library_dirs: list[Path] | None = None,
+    python: str = "3.13",
     **settings: Any,
 ) -> Verdict:
     return judge(
         wheel(folder, files, **settings),
         target=PPC64LE,
-        python="3.13",
+        python=python,
         glibc=glibc,
         sysroot_exports=exports,
         trace=trace,
@@ -124,7 +125,7 @@ def test_a_program_of_another_system_is_an_error(tmp_path: Path) -> None:
         (".cpython-311-x86_64-linux-gnu.so", "no Python of ppc64le imports it"),
         (".cpython-313-x86_64-linux-gnu.so", "no Python of ppc64le imports it"),
         (".cpython-312-powerpc64le-linux-gnu.so", "Python 3.12 imports it, 3.13 does not"),
-        (".cpython-313t-powerpc64le-linux-gnu.so", "in a wheel for ABI cp313"),
+        (".cpython-313t-powerpc64le-linux-gnu.so", "Python 3.13t imports it, 3.13 does not"),
     ],
 )
 def test_a_suffix_that_nothing_imports_is_an_error(tmp_path: Path, suffix: str, said: str) -> None:
@@ -136,6 +137,48 @@ def test_a_suffix_that_nothing_imports_is_an_error(tmp_path: Path, suffix: str, 
 @pytest.mark.parametrize("suffix", [".so", ".abi3.so", SUFFIX, ".cpython-313.so"])
 def test_suffixes_that_python_imports_pass(tmp_path: Path, suffix: str) -> None:
     assert judged(tmp_path, {f"demo{suffix}": extension()}).findings == ()
+
+
+WITHOUT_GIL = "cp313-cp313t-linux_ppc64le"
+
+
+@pytest.mark.parametrize("suffix", [".so", ".cpython-313t-powerpc64le-linux-gnu.so", ".cpython-313t.so"])
+def test_suffixes_that_python_without_the_gil_imports_pass(tmp_path: Path, suffix: str) -> None:
+    found = judged(tmp_path, {f"demo{suffix}": extension()}, tag=WITHOUT_GIL, python="3.13t")
+    assert found.findings == ()
+    assert found.earned_tag == "manylinux_2_17_ppc64le"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said"),
+    [
+        (SUFFIX, "Python 3.13 imports it, 3.13t does not"),
+        (".cpython-314t-powerpc64le-linux-gnu.so", "Python 3.14t imports it, 3.13t does not"),
+        (".abi3.so", "which Pythons without the GIL do not import"),
+        (".abi3-powerpc64le-linux-gnu.so", "which Pythons without the GIL do not import"),
+    ],
+)
+def test_what_python_without_the_gil_does_not_import(tmp_path: Path, suffix: str, said: str) -> None:
+    found = judged(tmp_path, {f"demo{suffix}": extension()}, tag=WITHOUT_GIL, python="3.13t")
+    finding = only(found, "extension-suffix")
+    assert (finding.file, said in finding.message) == (f"demo{suffix}", True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "python"), [("cp313-cp313-linux_ppc64le", "3.13t"), ("cp313-abi3-linux_ppc64le", "3.13t")]
+)
+def test_a_wheel_with_the_gil_is_none_without(tmp_path: Path, tag: str, python: str) -> None:
+    found = judged(tmp_path, {"demo.so": extension()}, tag=tag, python=python)
+    assert "Python 3.13t does not install it" in only(found, "tag-python").message
+
+
+def test_requires_python_is_of_the_release(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"tag": WITHOUT_GIL, "python": "3.13t"}
+    files = {"demo.so": extension()}
+    metadata = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Python: "
+    assert judged(tmp_path, files, metadata=f"{metadata}>=3.13\n", **settings).findings == ()
+    found = judged(tmp_path, files, metadata=f"{metadata}<3.13\n", **settings)
+    assert "was built for Python 3.13t" in only(found, "requires-python").message
 
 
 def test_the_stable_abi_needs_a_name_for_all_versions(tmp_path: Path) -> None:
@@ -225,7 +268,10 @@ def test_a_binary_tag_without_code_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_tag_for_any_python_over_code_for_one_is_a_warning(tmp_path: Path) -> None:
-    only(judged(tmp_path, {NAME: extension()}, tag="py3-none-linux_ppc64le"), "tag-wide", "warning")
+    tag = "py3-none-linux_ppc64le"
+    only(judged(tmp_path, {NAME: extension()}, tag=tag), "tag-wide", "warning")
+    threaded = {"demo.cpython-313t-powerpc64le-linux-gnu.so": extension()}
+    only(judged(tmp_path, threaded, tag=tag, python="3.13t"), "tag-wide", "warning")
 
 
 def test_code_in_the_pure_part_is_an_error(tmp_path: Path) -> None:

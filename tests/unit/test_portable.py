@@ -15,7 +15,7 @@ from support.fakeserver import FakeServer, Reply
 
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.errors import CommandFailed, IntegrityError, NetworkError, OfflineError, UsageError
+from xtool.errors import CommandFailed, IntegrityError, NetworkError, OfflineError
 from xtool.python import portable
 from xtool.python.target import read_sysconfig
 
@@ -166,35 +166,13 @@ def test_probe_tells_a_mirror_from_a_dead_port(mirror: Mirror, make_context: Cal
 
 
 @pytest.mark.parametrize(
-    ("wanted", "installed", "answers", "chosen"),
+    ("target", "version", "key"),
     [
-        ("auto", set(), True, "portable"),
-        ("auto", set(), False, "debian"),
-        ("auto", {"debian"}, True, "debian"),
-        ("auto", {"debian", "portable"}, False, "portable"),
-        ("portable", {"debian"}, False, "portable"),
-        ("debian", {"portable"}, True, "debian"),
+        ("ppc64le", "3.13", KEY),
+        ("ppc64le", "3.13t", "cpython-3.13t-linux-powerpc64le-gnu"),
+        ("armv7l", "3.12", "cpython-3.12-linux-armv7-gnueabihf"),
+        ("riscv64", "3.12", "cpython-3.12-linux-riscv64gc-gnu"),
     ],
 )
-def test_source_is_what_was_asked_then_what_is_there_then_what_can_be_reached(
-    ctx: Context,
-    monkeypatch: pytest.MonkeyPatch,
-    wanted: str,
-    installed: set[str],
-    answers: bool,
-    chosen: str,
-) -> None:
-    probes = []
-    monkeypatch.setattr(portable, "reachable", lambda _: probes.append(1) or answers)
-    assert portable.choose_source(ctx, wanted, installed=installed.__contains__) == chosen
-    assert len(probes) == (1 if wanted == "auto" and not installed else 0)
-
-
-def test_unknown_source_is_a_usage_error(ctx: Context) -> None:
-    with pytest.raises(UsageError, match="no Python source `conda`"):
-        portable.choose_source(ctx, "conda", installed=lambda _: False)
-
-
-def test_keys_are_uvs(ctx: Context) -> None:
-    target = Catalog().target("ppc64le")
-    assert portable.target_key(target, "3.13") == KEY
+def test_keys_are_uvs(target: str, version: str, key: str) -> None:
+    assert portable.key(version, portable.machine(Catalog().target(target))) == key

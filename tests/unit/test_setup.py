@@ -138,6 +138,34 @@ def test_portable_pythons_that_cannot_be_had_give_way_to_debians(
     assert any(error.message in warning for warning in log.warnings)
 
 
+@pytest.mark.parametrize("versions", [("3.12",), ("3.13", "3.12")])
+def test_a_portable_python_that_debian_lacks_has_nothing_to_give_way_to(
+    here: Context, request_: Request, monkeypatch: pytest.MonkeyPatch, versions: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(portable, "reachable", lambda _: True)
+    error = NetworkError("no connection")
+    ensure, asked = _failing(error)
+    monkeypatch.setattr(installer, "ensure", ensure)
+    with pytest.raises(NetworkError) as caught:
+        ensure_kit(here, replace(request_, pythons=versions, python_source="auto"))
+    assert (caught.value, len(asked)) == (error, 1)
+
+
+def test_a_python_out_of_reach_is_told_before_anything_is_fetched(
+    here: Context, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portable, "reachable", lambda _: False)
+    ensure, asked = _failing()
+    monkeypatch.setattr(installer, "ensure", ensure)
+    wanted = replace(request_, pythons=("3.13t",), python_source="auto")
+    with pytest.raises(NetworkError, match=r"Python 3\.13t for ppc64le is a portable build"):
+        ensure_kit(here, wanted)
+    assert asked == []
+    # What it would come to can be shown all the same.
+    (python,) = setup.plan(here, wanted).pythons.values()
+    assert python.parameters["key"] == "cpython-3.13t-linux-powerpc64le-gnu"
+
+
 @pytest.mark.parametrize(
     ("source", "error"),
     [("auto", IntegrityError("wrong hash")), ("portable", CommandFailed("uv failed"))],

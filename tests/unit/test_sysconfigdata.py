@@ -137,6 +137,19 @@ def test_build_details_tell_the_release(
     assert implementation["version"]["serial"] == serial
 
 
+def test_without_the_gil_the_module_bears_a_letter(target: Target, tmp_path: Path) -> None:
+    """CPython looks for `_sysconfigdata_{abiflags}_{platform}_{multiarch}` (Lib/sysconfig)."""
+    tag = ".cpython-313t-powerpc64le-linux-gnu.so"
+    python = make_python(ABIFLAGS="t", Py_GIL_DISABLED=1, EXT_SUFFIX=tag, SOABI=tag[1:-3])
+    made = write_cross_sysconfig(tmp_path, target, python, TOOLS)
+    assert made.name.startswith("_sysconfigdata_t_linux_powerpc64le-linux-gnu")
+    found: dict[str, object] = {}
+    exec((tmp_path / f"{made.name}.py").read_text(), found)
+    variables = found["build_time_vars"]
+    assert isinstance(variables, dict)
+    assert (variables["Py_GIL_DISABLED"], variables["EXT_SUFFIX"]) == (1, tag)
+
+
 def test_build_details_hold_what_meson_reads(target: Target, tmp_path: Path) -> None:
     path = write_build_details(tmp_path / "d" / "build-details.json", target, make_python(Py_GIL_DISABLED=1))
     details = json.loads(path.read_text())
@@ -145,7 +158,12 @@ def test_build_details_hold_what_meson_reads(target: Target, tmp_path: Path) -> 
     assert details["language"]["version"] == "3.13"
     assert details["abi"]["flags"] == ["t"]
     assert details["abi"]["extension_suffix"] == ".cpython-313-powerpc64le-linux-gnu.so"
-    assert details["abi"]["stable_abi_suffix"] == ".abi3.so"
+    # Without the GIL no file of the stable ABI is looked for (Python/dynload_shlib.c).
+    assert "stable_abi_suffix" not in details["abi"]
+    assert details["suffixes"]["extensions"] == [".cpython-313-powerpc64le-linux-gnu.so", ".so"]
+    with_gil = build_details(target, make_python())
+    assert with_gil["abi"]["stable_abi_suffix"] == ".abi3.so"
+    assert ".abi3.so" in with_gil["suffixes"]["extensions"]
     assert details["libpython"] == {"link_extensions": False}
     assert details["c_api"]["headers"] == "/root-of-target/usr/include/python3.13"
 

@@ -67,6 +67,41 @@ def test_launcher_calls_the_emulator_under_its_own_name(env: TargetEnv, name: st
     ]
 
 
+@pytest.fixture
+def threaded(env: TargetEnv, ctx: Context, tmp_path: Path) -> TargetEnv:
+    """An environment of Python 3.13 without the GIL."""
+    kit: Any = type("KitLike", (), {})()
+    executable = env.python.executable.with_name("python3.13t")
+    executable.write_bytes(ELF)
+    python = replace(env.python, version="3.13t", executable=executable, sysconfig={"Py_GIL_DISABLED": 1})
+    kit.target, kit.pythons, kit.emulator = env.target, {"3.13t": python}, env.emulator
+    return TargetEnv.create(ctx, kit, "3.13t", tmp_path / "threaded")
+
+
+def test_without_the_gil_folders_bear_a_letter(threaded: TargetEnv) -> None:
+    """As CPython's own layout has it since 3.13 (Makefile.pre.in: ABI_THREAD)."""
+    assert threaded.site_packages == threaded.path / "lib" / "python3.13t" / "site-packages"
+    stdlib = threaded.python.root / "usr" / "lib" / "python3.13t"
+    assert (threaded.path / ".base" / "lib" / "python3.13t").readlink() == stdlib
+    for name in ("python", "python3", "python3.13", "python3.13t"):
+        assert called(threaded, name)[-1] == f"[{threaded.python.executable}]"
+
+
+def test_without_the_gil_other_wheels_are_taken(env: TargetEnv, threaded: TargetEnv) -> None:
+    with_gil = {str(tag) for tag in targetinstall.supported_tags(env)}
+    without = {str(tag) for tag in targetinstall.supported_tags(threaded)}
+    own = "manylinux_2_17_ppc64le"
+    assert f"cp313-cp313t-{own}" in without - with_gil
+    assert {f"cp313-cp313-{own}", f"cp313-abi3-{own}", f"cp39-abi3-{own}"} <= with_gil - without
+    assert {"py3-none-any", "cp313-none-any"} <= with_gil & without
+
+
+def test_without_the_gil_markers_know_no_letter(threaded: TargetEnv) -> None:
+    """PEP 508: `python_version` is the first two numbers."""
+    values = targetinstall.marker_values(threaded)
+    assert (values["python_version"], values["python_full_version"]) == ("3.13", "3.13.5")
+
+
 def test_library_folders_reach_the_target_only(env: TargetEnv, ctx: Context, tmp_path: Path) -> None:
     more = replace(env, path=tmp_path / "more", library_dirs=(Path("/a"), Path("/b")))
     assert "[LD_LIBRARY_PATH=/a:/b]" not in called(env, "python")

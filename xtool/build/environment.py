@@ -7,7 +7,6 @@ target needs comes from the cross environment.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,15 @@ from xtool.context import Context
 from xtool.errors import CommandFailed, NetworkError
 from xtool.kit import BuildPython
 
-SHIM_MODULE = "_xtool_machine_shim"
+_SHIMS = {
+    "_xtool_machine_shim": "machine_shim.py",
+    "_xtool_facts_shim": "facts_shim.py",
+    "_xtool_steady_shim": "steady_shim.py",
+}
+"""Files of `xtool.crossenv` that are copied into every environment, by their names as modules."""
+
+_STARTED = ("_xtool_machine_shim", "_xtool_steady_shim")
+"""Those that every interpreter of a build loads; the others are loaded by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ _NETWORK = re.compile(
 
 
 def create(ctx: Context, python: BuildPython, folder: Path) -> BuildEnvironment:
-    """Make an empty environment with the machine shim in it.
+    """Make an empty environment with the shims in it.
 
     Args:
         ctx: settings, log, environment.
@@ -132,22 +139,24 @@ def create(ctx: Context, python: BuildPython, folder: Path) -> BuildEnvironment:
     return environment
 
 
-# The test is in the .pth so that processes outside a build do not even import the module.
-_PTH = f"import os; 'XTOOL_CROSS_MACHINE' in os.environ and __import__('{SHIM_MODULE}')\n"
+# The test is in the .pth so that processes outside a build do not even import the modules.
+_PTH = "import os; 'XTOOL_CROSS_MACHINE' in os.environ and __import__('{module}')\n"
 
 
 def install_shim(site_packages: Path) -> None:
-    """Put the machine shim where every start of the interpreter finds it."""
-    shutil.copyfile(_shim(), site_packages / f"{SHIM_MODULE}.py")
-    (site_packages / f"{SHIM_MODULE}.pth").write_text(_PTH, encoding="utf-8")
+    """Put the shims where every start of the interpreter finds them."""
+    for name, text in _shims().items():
+        (site_packages / name).write_text(text, encoding="utf-8")
 
 
 def shim_text() -> str:
     """All that `install_shim` writes."""
-    return _shim().read_text(encoding="utf-8") + _PTH
+    return "".join(_shims().values())
 
 
-def _shim() -> Path:
+def _shims() -> dict[str, str]:
     from xtool import crossenv
 
-    return Path(crossenv.__file__).with_name("machine_shim.py")
+    folder = Path(crossenv.__file__).parent
+    found = {f"{module}.py": (folder / file).read_text(encoding="utf-8") for module, file in _SHIMS.items()}
+    return found | {f"{module}.pth": _PTH.format(module=module) for module in _STARTED}

@@ -20,7 +20,7 @@ from typing import Any
 
 from xtool import proc
 from xtool.build import environment as environments
-from xtool.build import hints, kept
+from xtool.build import foreignheaders, hints, kept
 from xtool.build.source import Source
 from xtool.context import Context
 from xtool.crossenv.adapters import BuildSystem, ConfigSettings, adapter_for
@@ -148,9 +148,24 @@ def build_wheel(
             )
         trace = cross.read_trace()
     trace.check(source.label)
+    foreignheaders.check(ctx, kit, trace, pristine=source.path, project=project, what=source.label)
     for word in trace.skipped:
         ctx.log.detail(f"left out of compiler commands, because it is this machine's: {word}")
+    _tell_answers(ctx, trace, kit)
     return RawWheel(wheel, trace, timings)
+
+
+def _tell_answers(ctx: Context, trace: BuildTrace, kit: Kit) -> None:
+    """Say what the project asked of word size and byte order, and whose answer it got."""
+    for question in trace.asked:
+        if question.answered:
+            ctx.log.detail(f"{question.place} asked for {question.what}: answered for {kit.target.name}")
+        else:
+            ctx.log.warning(
+                f"{question.place} asked for {question.what}, and was answered for this machine, "
+                f"not for {kit.target.name}",
+                hint='`struct.calcsize("l")` and `sysconfig.get_config_var("SIZEOF_LONG")` are the target\'s',
+            )
 
 
 def build_python(kit: Kit, version: str) -> BuildPython:
@@ -301,7 +316,13 @@ class _Hooks:
         trace = self._cross.read_trace()
         hint = hints.find(done.stdout, self._cross.kit, trace)
         facts = hints.excerpt(done.stdout)
+        target = self._cross.kit.target.name
         dropped = [f"left out of compiler commands: {word}" for word in trace.skipped[:5]]
+        dropped += [
+            f"{question.place} asked for {question.what}: answered for "
+            + (target if question.answered else "this machine")
+            for question in trace.asked[:5]
+        ]
         return CommandFailed(
             f"the build of {self._label} {proc.describe_exit(done.returncode)}",
             facts=[*facts, *dropped],

@@ -242,7 +242,8 @@ def build_wheel(
     _warn(ctx, verdict.warnings)
     asked.step("smoke")
     with clock("smoke"):
-        tested = tuple(_tests(ctx, cell, product, wheel, place, asked))
+        said: list[str] = []
+        tested = tuple(_tests(ctx, cell, product, wheel, place, asked, said))
     return BuiltWheel(
         path=wheel,
         target=cell.target,
@@ -251,7 +252,7 @@ def build_wheel(
         glibc_required=format_glibc(verdict.glibc_required) if verdict.glibc_required else None,
         smoke={name: value for name, value in tested[0].items() if name != "python"},
         timings=clock.seconds,
-        warnings=tuple(str(finding) for finding in verdict.warnings),
+        warnings=(*(str(finding) for finding in verdict.warnings), *said),
         tested=tested,
     )
 
@@ -281,9 +282,9 @@ def _import_ahead() -> None:
 
 
 def _tests(
-    ctx: Context, cell: Cell, product: Product, wheel: Path, place: Path, asked: Asked
+    ctx: Context, cell: Cell, product: Product, wheel: Path, place: Path, asked: Asked, said: list[str]
 ) -> Iterator[Mapping[str, Any]]:
-    """Test a wheel on each Python that it is to be tested on, its own first.
+    """Test a wheel on each Python that it is to be tested on, its own first; `said` gets what they warned of.
 
     Raises:
         CommandFailed: a test failed.
@@ -303,6 +304,7 @@ def _tests(
                 ctx.log.warning(f"{wheel.name} is not tested on Python {version}: {error.message}")
                 continue
             result = _smoke(ctx, kit, product, version, wheel, project)
+        said += [warning for warning in result.warnings if warning not in said]
         glibc = kit.pythons[version].glibc if version in kit.pythons else None
         yield {
             "python": version,
@@ -338,7 +340,7 @@ def _smoke(ctx: Context, kit: Kit, product: Product, version: str, wheel: Path, 
             test_requires=request.test_requires,
             project=project,
             wheel_dirs=(request.outdir,) if request.outdir.is_dir() else (),
-            desktop=partial(ensure_desktop, ctx, kit.target, version),
+            desktop=partial(ensure_desktop, ctx, kit, version),
         )
         result.raise_for_failure(wheel)
     return result

@@ -14,7 +14,7 @@ from xtool.context import Context
 from xtool.errors import UsageError, XtoolError
 from xtool.python import offers, portable
 from xtool.python.versions import parse_python
-from xtool.setup import DEFAULT_PYTHON, Request
+from xtool.setup import DEFAULT_PYTHON, Request, current_lock
 from xtool.targets import current_host
 
 _PATCH_RELEASES = 50
@@ -33,18 +33,13 @@ def check_asked(ctx: Context, requests: Sequence[Request]) -> None:
     """Hold the Pythons that were asked for by name against what there is, before anything is done.
 
     Raises:
-        UsageError: a target has no such Python.
+        UsageError: a target has no such Python, or not from the source that was asked for.
     """
     for request in requests:
-        found = offers.offered(ctx, current_host(), request.target) if request.pythons else {}
-        missing = [version for version in request.pythons if version not in found]
-        if missing:
-            raise UsageError(
-                f"there is no Python {' and no '.join(missing)} for {request.target.name}",
-                facts=[f"available: {', '.join(found)}"],
-                hint="`xtool list --available` shows which Pythons each target has",
-                code="unknown-python",
-            )
+        if request.pythons:
+            choice = offers.Choice(ctx, request.python_source, current_lock(ctx, request.target))
+            for version in request.pythons:
+                choice.check(request.target, version)
 
 
 def choose(ctx: Context, request: Request, allowed: SpecifierSet | None, what: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from xtool import index, proc
 from xtool.artifacts import Artifact, VerifiedFile
 from xtool.errors import CommandFailed, IntegrityError, NetworkError, UsageError, XtoolError
+from xtool.python.versions import parse_python
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -136,7 +137,7 @@ def _resolve(ctx: Context, requirement: Requirement, python: str | None) -> dict
 def _ask_uv(
     ctx: Context, requirement: Requirement, python: str | None, environ: Mapping[str, str]
 ) -> dict[str, Any]:
-    version = python or f"{sys.version_info[0]}.{sys.version_info[1]}"
+    version = parse_python(python).release if python else f"{sys.version_info[0]}.{sys.version_info[1]}"
     argv = [
         *index.uv_command(ctx),
         *("pip", "compile", "-", "--format", "pylock.toml", "--no-deps", "--no-header", "--quiet"),

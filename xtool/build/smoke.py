@@ -14,7 +14,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,6 +32,9 @@ IMPORT_COMMAND = "import"
 
 _PROJECT_OF = {"_cffi_backend": "cffi"}
 """Modules that go by another name than the project that brings them."""
+
+_GIL_CAME_BACK = re.compile(r"\(GIL\) has been enabled to load module '([^']+)'")
+"""What CPython without the GIL warns of (`Python/import.c`), once a process: with the GIL on, nobody asks."""
 
 _SIGNAL = re.compile(r"uncaught target signal (\d+) \(([^)]*)\)")
 
@@ -71,6 +74,7 @@ class SmokeResult:
         imported: names of the modules that were imported, in order; empty where the user gave commands.
         problem: what went wrong, in one line; empty when nothing did.
         hint: what can be done about it.
+        gil: modules of a wheel for Python without the GIL that switched it on.
     """
 
     status: str
@@ -80,6 +84,12 @@ class SmokeResult:
     imported: tuple[str, ...] = ()
     problem: str = ""
     hint: str | None = None
+    gil: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is no failure, and the user should know."""
+        return tuple(f"`{module}` switches the GIL on for the whole process" for module in self.gil)
 
     def raise_for_failure(self, wheel: Path) -> None:
         """Raise what a failed test is to the user.
@@ -165,15 +175,15 @@ def smoke_test(
             result = _run_commands(env, commands, cwd, timeout)
         else:
             result = _import_all(env, wheel, cwd, timeout)
-    return SmokeResult(
-        result.status,
-        result.command,
-        round(time.monotonic() - started, 3),
-        result.output,
-        result.imported,
-        result.problem,
-        result.hint,
-    )
+    gil = tuple(dict.fromkeys(_GIL_CAME_BACK.findall(result.output)))
+    result = replace(result, seconds=round(time.monotonic() - started, 3), gil=gil)
+    for warning in result.warnings:
+        ctx.log.warning(
+            warning,
+            hint="it does not say that it is safe without (`Py_mod_gil`, `PyUnstable_Module_SetGIL`); newer "
+            "Cython and pybind11 can say so; `PYTHON_GIL=0` keeps the GIL off all the same",
+        )
+    return result
 
 
 def contents(wheel: Path, ext_suffix: str) -> Contents:

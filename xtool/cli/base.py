@@ -123,11 +123,12 @@ class Session:
     def request(self, target: str) -> Request:
         """The set-up request for a target, with `--python`, `--glibc` and the like."""
         from xtool.catalog import Catalog
+        from xtool.python.versions import parse_python
         from xtool.setup import Request
 
         return Request(
             target=Catalog(self.ctx.settings.toolchains_dir).target(target),
-            pythons=unique(self.value("python", ())),
+            pythons=unique([str(parse_python(text)) for text in self.value("python", ())]),
             glibc=self.glibc(),
             sysroot=self.value("sysroot", "auto"),
             python_source=self.value("python-source", "auto"),
@@ -269,7 +270,12 @@ def kit_options(*, several_pythons: bool = True) -> list[click.Parameter]:
     """The options that say what a target is set up with."""
     more = " Can be repeated." if several_pythons else ""
     return [
-        setting("--python", help=f"Python version (default: 3.13).{more}", metavar="X.Y", multiple=True),
+        setting(
+            "--python",
+            help=f"Python version; 3.13t: without the GIL (default: 3.13).{more}",
+            metavar="X.Y",
+            multiple=True,
+        ),
         setting("--glibc", help="Oldest glibc to run on (default: the target's lowest).", metavar="X.Y"),
         setting(
             "--sysroot",

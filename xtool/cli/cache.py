@@ -30,7 +30,7 @@ def _key(session: Session, targets: tuple[str, ...]) -> Result:
 
     catalog = Catalog(session.ctx.settings.toolchains_dir)
     names = unique(targets) or unique(session.value("target", ())) or tuple(catalog.targets)
-    key = cache_key(catalog, [session.request(name) for name in names])
+    key = cache_key(session.ctx, [session.request(name) for name in names])
     return Result({"key": key}, text=key)
 
 

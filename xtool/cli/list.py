@@ -10,6 +10,7 @@ import click
 from xtool.cli.base import Result, Session, verb
 
 if TYPE_CHECKING:
+    from xtool.python.offers import Offered
     from xtool.targets import Glibc
 
 
@@ -55,11 +56,11 @@ def _available(session: Session) -> Result:
 
     catalog = Catalog(session.ctx.settings.toolchains_dir)
     targets: list[dict[str, Any]] = []
+    pythons: dict[str, Mapping[str, Offered]] = {}
     rows = []
     for offer in offers(session.ctx):
         declared = catalog.declarations(offer.host, offer.target)
         lowest, highest = format_glibc(offer.floors[0]), format_glibc(offer.floors[-1])
-        pythons = [{"version": version, "sources": ["debian"]} for version in offer.pythons]
         targets.append(
             {
                 "target": offer.target.name,
@@ -67,7 +68,7 @@ def _available(session: Session) -> Result:
                 "host": offer.host.name,
                 "gcc": declared["gcc"].version,
                 "fortran": "gfortran" in offer.lock.components,
-                "pythons": pythons,
+                "pythons": [_python_data(one) for one in offer.offered.values()],
                 "glibc": {"lowest": lowest, "highest": highest},
                 "sysroots": {
                     kind: {"lowest": format_glibc(low), "highest": format_glibc(high)}
@@ -75,19 +76,47 @@ def _available(session: Session) -> Result:
                 },
             }
         )
-        versions = ", ".join(offer.pythons)
+        pythons[offer.target.name] = offer.offered
         rows.append(
             [
                 offer.target.name,
                 offer.target.triplet,
                 declared["gcc"].version,
-                versions,
                 f"{lowest} to {highest}",
                 ", ".join(describe_sysroots(offer.sysroots)),
             ]
         )
-    header = ["TARGET", "TRIPLET", "GCC", "PYTHON", "GLIBC", "SYSROOTS"]
-    return Result({"targets": targets}, text=table(rows, header))
+    header = ["TARGET", "TRIPLET", "GCC", "GLIBC", "SYSROOTS"]
+    return Result({"targets": targets}, text=f"{table(rows, header)}\n\n{_python_table(pythons)}")
+
+
+def _python_data(one: Offered) -> dict[str, Any]:
+    return {"version": one.version, "sources": list(one.sources), "prerelease": one.prerelease}
+
+
+def _python_table(pythons: Mapping[str, Mapping[str, Offered]]) -> str:
+    """Targets against versions; each cell says by letters which sources have it."""
+    from xtool.python.versions import sort_key
+    from xtool.text import table
+
+    versions = sorted({version for offered in pythons.values() for version in offered}, key=sort_key)
+    rows = [[name, *(_cell(offered.get(v)) for v in versions)] for name, offered in pythons.items()]
+    legend = "d: Debian's packages, p: portable builds through uv, *: a pre-release, t: without the GIL"
+    return f"{table(rows, ['PYTHON', *versions])}\n{legend}"
+
+
+def _cell(one: Offered | None) -> str:
+    if one is None:
+        return "-"
+    return "".join(sorted(source[0] for source in one.sources)) + ("*" if one.prerelease else "")
+
+
+def describe_pythons(offered: Mapping[str, Offered]) -> str:
+    """Versions with their sources, in one line: `3.12 (portable), 3.13 (portable, debian)`."""
+    return ", ".join(
+        f"{one.version} ({', '.join((*one.sources, *(['pre-release'] if one.prerelease else [])))})"
+        for one in offered.values()
+    )
 
 
 def describe_sysroots(sysroots: Mapping[str, tuple[Glibc, Glibc]]) -> list[str]:
@@ -104,7 +133,7 @@ command = verb(
     example="xtool list\nxtool list --available",
     params=[
         click.Option(
-            ["--available"], is_flag=True, help="List targets, Pythons and glibc floors that there are."
+            ["--available"], is_flag=True, help="List targets, glibc floors, and Pythons with their sources."
         )
     ],
 )

@@ -32,7 +32,7 @@ def _run(session: Session, words: tuple[str, ...]) -> Result:
             kit,
             version,
             Path(folder) / "env",
-            desktop=partial(ensure_desktop, session.ctx, kit.target, version),
+            desktop=partial(ensure_desktop, session.ctx, kit, version),
         )
         if wheels or requirements:
             target_env.install(wheels, requirements)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xtool.cli.base import Result, Session, kit_options, verb
-from xtool.cli.list import describe_sysroots
+from xtool.cli.list import describe_pythons, describe_sysroots
 
 
 def _show(session: Session, target: str) -> Result:
@@ -42,6 +42,8 @@ def _show(session: Session, target: str) -> Result:
         "target": facts,
         "host": what.host.name,
         "pythons": list(what.pythons),
+        "python_sources": {one.version: list(one.sources) for one in what.offered.values()},
+        "python_prereleases": [one.version for one in what.offered.values() if one.prerelease],
         "glibc": {"lowest": format_glibc(what.floors[0]), "highest": format_glibc(what.floors[-1])},
         "sysroots": {
             kind: {"lowest": format_glibc(low), "highest": format_glibc(high)}
@@ -66,18 +68,19 @@ def _show(session: Session, target: str) -> Result:
             "download_files_of_unknown_size": sum(not artifact.size for artifact in files),
         },
     }
-    elf = facts.pop("elf")
+    elf, limits = facts.pop("elf"), facts.pop("limits")
     rows = [[name.replace("_", " "), _cell(value)] for name, value in facts.items()]
     rows.append(["elf", ", ".join(f"{name} {_cell(value)}" for name, value in elf.items())])
-    rows.append(["pythons", ", ".join(what.pythons)])
+    rows.append(["pythons", describe_pythons(what.offered)])
     rows.append(["glibc floors", f"{format_glibc(what.floors[0])} to {format_glibc(what.floors[-1])}"])
     rows.append(["sysroots", ", ".join(describe_sysroots(what.sysroots))])
     rows.append(["sysroot taken", f"{planned.sysroot.kind}: {planned.why}"])
     if packages:
         rows.append(["sysroot packages", ", ".join(f"{one['name']} {one['version']}" for one in packages)])
-    facts["elf"] = elf
+    facts |= {"elf": elf, "limits": limits}
     parts = [
         table(rows),
+        *(["limits:\n" + "\n".join(f"  {limit}" for limit in limits)] if limits else []),
         "installed:\n" + "\n".join(f"  {title}" for title in titles or ["nothing"]),
     ]
     if absent:

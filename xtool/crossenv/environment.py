@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xtool.catalog import Catalog
 from xtool.context import Context
-from xtool.crossenv import asked, compilercache, files, variables
-from xtool.crossenv.trace import BuildTrace, read_trace
+from xtool.crossenv import asked, compilercache, files, pyconfig, variables
+from xtool.crossenv.trace import ASKED, BuildTrace, read_trace
 from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
@@ -80,31 +80,45 @@ class CrossEnv:
         Raises:
             UsageError: the kit has no such Python, or the user's flags for targets cannot be read.
         """
-        python = target_python(kit, version)
+        own = target_python(kit, version)
+        python = pyconfig.fit(ctx, kit, own, folder)
         trace = folder / "trace"
         temporary = folder / "tmp"
         for made in (trace, temporary):
             made.mkdir(parents=True, exist_ok=True)
-        roots = _kit_roots(kit, python) | {
+        roots = _kit_roots(kit, own, python) | {
             "temporary": (temporary,),
             "user": _user_roots(ctx.environ, kit),
             "cross": (folder / "sysconfig",),
             **sources,
         }
-        allowed = tuple(dict.fromkeys(item for group in roots.values() for item in group))
+        allowed = _spellings(item for group in roots.values() for item in group)
         maps = tuple(
-            (item, f"/xtool/{name}" + (f"-{index}" if index else ""))
+            (spelling, f"/xtool/{name}" + (f"-{index}" if index else ""))
             for name, group in roots.items()
             for index, item in enumerate(group)
+            for spelling in _spellings([item])
         )
-        env = cls._write(ctx, kit, python, folder, trace, Policy(allowed), maps, roots)
-        if (cache := compilercache.find(ctx)) is not None:
+        cache = compilercache.find(ctx)
+        if cache is not None:
             ctx.log.detail(f"compilers go through {cache.program}")
             compilercache.start(ctx, cache)
+        base = variables.build_environment(ctx.environ)
+        spec = replace(
+            _wrapper_spec(kit, Policy(allowed)),
+            prefix_maps=maps,
+            trace=trace,
+            cache=cache,
+            timestamp=variables.timestamp(base),
+            # A shell of the user's goes on having its own `gcc`.
+            plain_names=same_machine(kit.host, kit.target),
+        )
+        env = cls._write(ctx, kit, python, folder, spec, roots)
         environ = {
-            **variables.build_environment(ctx.environ),
+            **base,
             **variables.parallel_environment(jobs),
             **env.environ,
+            **_facts(kit, python, sources.get("source", ()), trace),
             "TMPDIR": str(temporary),
             "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
             "PATH": os.pathsep.join([str(env.bindir), *map(str, path), ctx.environ.get("PATH", os.defpath)]),
@@ -123,10 +137,11 @@ class CrossEnv:
         It takes no notes, its compilers refuse only folders that hosts keep their own files in, and `environ`
         holds just what it adds.
         """
-        python = target_python(kit, version)
-        roots = _kit_roots(kit, python)
-        allowed = tuple(dict.fromkeys(item for group in roots.values() for item in group))
-        return cls._write(ctx, kit, python, folder, None, Policy(allowed, HOST_PATHS), (), roots)
+        own = target_python(kit, version)
+        python = pyconfig.fit(ctx, kit, own, folder)
+        roots = _kit_roots(kit, own, python)
+        allowed = _spellings(item for group in roots.values() for item in group)
+        return cls._write(ctx, kit, python, folder, _wrapper_spec(kit, Policy(allowed, HOST_PATHS)), roots)
 
     def read_trace(self) -> BuildTrace:
         """What the compilers and linkers of the build opened so far."""
@@ -139,29 +154,13 @@ class CrossEnv:
         kit: Kit,
         python: TargetPython,
         folder: Path,
-        trace: Path | None,
-        policy: Policy,
-        maps: tuple[tuple[Path, str], ...],
+        spec: WrapperSpec,
         roots: Mapping[str, tuple[Path, ...]],
     ) -> CrossEnv:
         from xtool.python.sysconfigdata import write_build_details, write_cross_sysconfig
 
         bindir = folder / "bin"
-        write_wrappers(
-            WrapperSpec(
-                toolchain=kit.toolchain,
-                sysroot=kit.sysroot.path,
-                cflags=kit.target.cflags,
-                ldflags=kit.target.ldflags,
-                prefix_maps=maps,
-                policy=policy,
-                trace=trace,
-                cache=compilercache.find(ctx) if trace is not None else None,
-                # A shell of the user's goes on having its own `gcc`.
-                plain_names=trace is not None and same_machine(kit.host, kit.target),
-            ),
-            bindir,
-        )
+        write_wrappers(spec, bindir)
         rules = read_rules(Catalog(ctx.settings.toolchains_dir).root)
         asked.write_programs(kit, rules, bindir)
         runner = asked.write_runner(kit, python, bindir)
@@ -208,7 +207,7 @@ class CrossEnv:
             bindir=bindir,
             environ=environ,
             roots=roots,
-            trace=trace,
+            trace=spec.trace,
             cmake_toolchain=cmake,
             meson_cross_file=meson,
             build_details=details,
@@ -276,16 +275,45 @@ def _flags(environ: Mapping[str, str], kit: Kit) -> dict[str, str]:
     return flags
 
 
+def _facts(kit: Kit, python: TargetPython, source: tuple[Path, ...], trace: Path) -> dict[str, str]:
+    """What `xtool.crossenv.facts_shim` answers with, whom, and where it writes down what was asked."""
+    return {
+        "XTOOL_CROSS_BITS": str(kit.target.elf.bits),
+        "XTOOL_CROSS_BYTEORDER": "little" if kit.target.elf.little_endian else "big",
+        "XTOOL_CROSS_DOUBLE_ALIGNMENT": str(kit.target.double_alignment),
+        "XTOOL_CROSS_LONG_DOUBLE": str(python.sysconfig["SIZEOF_LONG_DOUBLE"]),
+        "XTOOL_CROSS_SOURCE": os.pathsep.join(map(str, source)),
+        "XTOOL_CROSS_ASKED": str(trace / ASKED),
+    }
+
+
 def _join(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _kit_roots(kit: Kit, python: TargetPython) -> dict[str, tuple[Path, ...]]:
+def _wrapper_spec(kit: Kit, policy: Policy) -> WrapperSpec:
+    return WrapperSpec(
+        toolchain=kit.toolchain,
+        sysroot=kit.sysroot.path,
+        cflags=kit.target.cflags,
+        ldflags=kit.target.ldflags,
+        prefix_maps=(),
+        policy=policy,
+        trace=None,
+    )
+
+
+def _kit_roots(kit: Kit, own: TargetPython, fitted: TargetPython) -> dict[str, tuple[Path, ...]]:
     return {
         "toolchain": (kit.toolchain.path,),
         "sysroot": (kit.sysroot.path,),
-        "python": python.includes,
+        "python": tuple(dict.fromkeys((*own.includes, *fitted.includes))),
     }
+
+
+def _spellings(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Folders as they were named and with links resolved: GCC finds its own files by the resolved name."""
+    return tuple(dict.fromkeys(spelling for folder in folders for spelling in (folder, folder.resolve())))
 
 
 def _user_roots(environ: Mapping[str, str], kit: Kit) -> tuple[Path, ...]:

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 def install(environ: Mapping[str, str]) -> None:
     """Patch this interpreter, if the environment asks for it.
 
-    `sys.byteorder`, `sys.maxsize` and `struct` stay the host's: the standard library computes with them.
+    `sys.byteorder`, `sys.maxsize` and `struct` stay the host's for the standard library, which computes with
+    them; for the project's own files see `xtool.crossenv.facts_shim`.
     """
     machine = environ.get("XTOOL_CROSS_MACHINE")
     if not machine:
@@ -35,6 +36,10 @@ def install(environ: Mapping[str, str]) -> None:
         # `python -I` ignores PYTHONPATH but not the variable that names the module which lies there.
         sys.path.append(folder)
     _patch_include(environ.get("XTOOL_CROSS_INCLUDE", ""), environ.get("XTOOL_CROSS_PLATINCLUDE", ""))
+    here = (str(sys.maxsize.bit_length() + 1), sys.byteorder)
+    if (environ.get("XTOOL_CROSS_BITS", here[0]), environ.get("XTOOL_CROSS_BYTEORDER", here[1])) != here:
+        # By the name that it has beside this file where both run.
+        __import__("_xtool_facts_shim").install(environ)
 
 
 def _patch_uname(machine: str) -> None:

@@ -8,19 +8,38 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from xtool.errors import WheelRejected
 
 _SHOWN = 8
+
+ASKED = "asked"
+"""File among the notes: what the project asked of the interpreter's word size and byte order."""
+
 _WORD = re.compile(r"(?:\\.|[^\s\\])+")
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """Something of word size or byte order that a project asked of the interpreter that builds it.
+
+    Args:
+        place: `setup.py:12`, below the project's folder; or `python -c`.
+        what: `sys.maxsize`, `struct.calcsize('P')`, ...
+        answered: whether the answer was the target's; it was this machine's otherwise.
+    """
+
+    place: str
+    what: str
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BuildTrace:
-    """The files that compilers and linkers opened, as absolute paths with links resolved.
+    """What a build did; files are absolute paths with links resolved.
 
     Args:
         headers: what was read while compiling, sources included.
@@ -30,6 +49,7 @@ class BuildTrace:
         roots: by what they are (`sysroot`, `source`, ...), the folders that files may come from.
         compiles: how many compiler runs left a note.
         links: how many linker runs left a note.
+        asked: what the project asked of word size and byte order, where the target differs in them.
     """
 
     headers: frozenset[str] = frozenset()
@@ -39,6 +59,7 @@ class BuildTrace:
     roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     compiles: int = 0
     links: int = 0
+    asked: tuple[Question, ...] = ()
 
     def origin(self, path: str) -> str | None:
         """Which root a file lies in (`toolchain`, `sysroot`, `python`, ...); None for the host's."""
@@ -102,7 +123,7 @@ def read_trace(folder: Path, roots: Mapping[str, Iterable[Path]]) -> BuildTrace:
         linked = note.with_suffix(".ld")
         if linked.is_file():
             links += 1
-            names = dependencies(linked.read_text("utf-8", "surrogateescape"))
+            names = linker_inputs(linked.read_text("utf-8", "surrogateescape"))
             libraries.update(resolver.resolve(cwd, name) for name in names)
     return BuildTrace(
         headers=frozenset(filter(resolver.exists, headers)),
@@ -112,13 +133,14 @@ def read_trace(folder: Path, roots: Mapping[str, Iterable[Path]]) -> BuildTrace:
         roots={name: tuple(os.path.realpath(path) for path in paths) for name, paths in roots.items()},
         compiles=compiles,
         links=links,
+        asked=tuple(_questions(folder / ASKED, roots.get("source", ()))),
     )
 
 
 def dependencies(text: str) -> list[str]:
-    """The prerequisites of every rule of a makefile fragment as GCC and ld write it.
+    """The prerequisites of every rule of a makefile fragment as GCC writes it.
 
-    Spaces are written as `\\ `, `#` as `\\#`, `$` as `$$`; ld does not escape anything but spaces.
+    Spaces are written as `\\ `, `#` as `\\#`, `$` as `$$`.
     """
     found = []
     for line in text.replace("\\\n", " ").splitlines():
@@ -127,6 +149,12 @@ def dependencies(text: str) -> list[str]:
         if colons:
             found += words[colons[0] + 1 :]
     return found
+
+
+def linker_inputs(text: str) -> list[str]:
+    """The files that `ld --dependency-file` names: one a line, indented, and nothing in them escaped."""
+    lines = (line for line in text.splitlines() if line.startswith("  "))
+    return [line[2:].removesuffix(" \\") for line in lines]
 
 
 class _Resolver:
@@ -147,6 +175,16 @@ class _Resolver:
     def exists(path: str) -> bool:
         """Temporary objects and probes of the build are gone; what the host keeps is still there."""
         return os.path.exists(path)  # noqa: PTH110
+
+
+def _questions(path: Path, source: Iterable[Path]) -> Iterator[Question]:
+    """What was written down of a project's questions, each once."""
+    folders = tuple(f"{folder}/" for folder in source)
+    for line in _lines(path):
+        state, place, what = line.split("\t", 2)
+        for folder in folders:
+            place = place.removeprefix(folder)
+        yield Question(place, what, state == "answered")
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from xtool.kit import Kit
 FORMATS = ("shell", "json", "cmake", "meson", "github")
 """What `xtool env --format` can say."""
 
-_REVISION = 3
+_REVISION = 4
 """Raised when what is written for the same kit changes."""
 
 _USER_FLAGS = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "FFLAGS", "LDFLAGS")

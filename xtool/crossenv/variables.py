@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 _DROPPED = frozenset(
     word
     for words in (
         # Tools and flags: these name the host's.
-        "AR ARFLAGS ARCHFLAGS AS BASECFLAGS BLDSHARED CC CCSHARED CFLAGS CPP CPPFLAGS CXX CXXFLAGS",
+        "AR ARFLAGS ARCHFLAGS AS ASFLAGS BASECFLAGS BLDSHARED CC CCSHARED CFLAGS CPP CPPFLAGS CXX CXXFLAGS",
         "DEBUGINFOD_URLS DLLTOOL F77 F90 FC FCFLAGS FFLAGS GFORTRAN LD LDCXXSHARED LDFLAGS LDSHARED",
         "LIBS NM OBJCOPY OBJDUMP OPT RANLIB READELF STRIP CROSS_COMPILE MAKEFLAGS GNUMAKEFLAGS MFLAGS",
         "MAKELEVEL MAKEOVERRIDES CONFIG_SITE",
         # Variables that GCC and the linker read by themselves.
         "CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH OBJC_INCLUDE_PATH OBJCPLUS_INCLUDE_PATH LIBRARY_PATH",
         "COMPILER_PATH GCC_EXEC_PREFIX GCC_COMPARE_DEBUG COLLECT_GCC COLLECT_GCC_OPTIONS",
-        "COLLECT_LTO_WRAPPER LD_RUN_PATH DEPENDENCIES_OUTPUT SUNPRO_DEPENDENCIES LDEMULATION",
+        "COLLECT_LTO_WRAPPER LD_RUN_PATH DEPENDENCIES_OUTPUT SUNPRO_DEPENDENCIES LDEMULATION GNUTARGET",
         # CMake's search paths.
         "CMAKE_PREFIX_PATH CMAKE_INCLUDE_PATH CMAKE_LIBRARY_PATH CMAKE_FRAMEWORK_PATH",
         "CMAKE_APPBUNDLE_PATH CMAKE_PROGRAM_PATH CMAKE_TOOLCHAIN_FILE CMAKE_SYSROOT",
@@ -79,6 +80,14 @@ def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
     if "SOURCE_DATE_EPOCH" in base:
         del fixed["SOURCE_DATE_EPOCH"]
     return base | fixed
+
+
+def timestamp(environ: Mapping[str, str]) -> str | None:
+    """SOURCE_DATE_EPOCH as C's `__TIMESTAMP__` writes it; None where it is no time, which GCC will say."""
+    try:
+        return time.asctime(time.gmtime(int(environ["SOURCE_DATE_EPOCH"])))
+    except (KeyError, ValueError, OverflowError, OSError):
+        return None
 
 
 def target_flags(environ: Mapping[str, str], name: str, target: str) -> str:

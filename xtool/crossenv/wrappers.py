@@ -55,6 +55,7 @@ class WrapperSpec:
         policy: which paths are the host's.
         trace: folder for the notes of what was opened; None for no notes.
         cache: what compiles go through that leave notes, or None.
+        timestamp: what `__TIMESTAMP__` stands for in C and C++; None for the time of each source file.
         plain_names: name the tools without the triplet too (`gcc`, `ld`): for a target that is the host's own
             machine, where nothing would tell what the host's compiler made from what this one makes.
     """
@@ -67,6 +68,7 @@ class WrapperSpec:
     policy: Policy
     trace: Path | None
     cache: CompilerCache | None = None
+    timestamp: str | None = None
     plain_names: bool = False
 
 
@@ -87,7 +89,7 @@ def write_wrappers(spec: WrapperSpec, folder: Path) -> None:
     for name, tool in sorted(names.items()):
         driver = _DRIVER.fullmatch(name)
         if driver:
-            write_script(folder / f"{prefix}{name}", _driver_script(spec, tool, cpp=driver["kind"] == "cpp"))
+            write_script(folder / f"{prefix}{name}", _driver_script(spec, tool, driver["kind"]))
         elif name in ("ld", "ld.bfd", "ld.gold"):
             write_script(folder / f"{prefix}{name}", _linker_script(spec, tool))
         else:
@@ -268,9 +270,12 @@ fi
 """
 
 
-def _driver_script(spec: WrapperSpec, tool: Path, *, cpp: bool) -> str:
+def _driver_script(spec: WrapperSpec, tool: Path, kind: str) -> str:
     maps = [f"-ffile-prefix-map={folder}={name}" for folder, name in spec.prefix_maps]
     flags = [f"--sysroot={spec.sysroot}", *spec.cflags, *maps]
+    if spec.timestamp is not None and kind != "gfortran":
+        # GCC dates __DATE__ and __TIME__ by SOURCE_DATE_EPOCH, and this one by the file.
+        flags += ["-Wno-builtin-macro-redefined", f'-D__TIMESTAMP__="{spec.timestamp}"']
     ldflags = _quote(spec.ldflags)
     if spec.trace is None:
         note, tail = ":", _PLAIN_TAIL.format(ldflags=ldflags)
@@ -284,7 +289,7 @@ def _driver_script(spec: WrapperSpec, tool: Path, *, cpp: bool) -> str:
         real=shlex.quote(str(tool)),
         is_host=_is_host(spec.policy),
         note=note,
-        link="" if cpp else "1",
+        link="" if kind == "cpp" else "1",
         target=spec.toolchain.triplet,
         flags=_quote(flags),
         tail=tail,

@@ -18,14 +18,22 @@ from pathlib import Path
 from xtool import proc
 from xtool.catalog import Lock
 from xtool.context import Context
-from xtool.errors import ArchiveError, StoreError, UsageError, XtoolError
+from xtool.errors import ArchiveError, StoreError, XtoolError
 from xtool.kit import BuildPython
 from xtool.log import SilentLog
 from xtool.recipes import Assembly, Recipe
-from xtool.targets import Host, Target
+from xtool.targets import Host
 from xtool.toolchain.relocate import blank_slots, bundle_host_libraries, fill_slots
 
-REVISION = 2
+REVISION = 3
+_FOR_WHEELS = (
+    *("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1", "libm.so.6", "libmvec.so.1", "libpthread.so.0"),
+    *("libdl.so.2", "librt.so.1", "libutil.so.1", "libresolv.so.2", "libanl.so.1", "libnsl.so.1"),
+)
+"""Libraries that extension modules of build requirements expect of a system (PEP 600), beside libc.
+
+The machine's own are of its own glibc, and do not load into a process that has started with another.
+"""
 _PROBE_TIMEOUT = 10.0
 """Seconds that a candidate has to say who it is."""
 
@@ -56,48 +64,41 @@ _DEBIAN_SCHEME = "os.environ.get('DEB_PYTHON_INSTALL_LAYOUT', 'posix_local')"
 
 
 def build_python_recipe(
-    host: Host, target: Target, lock: Lock, version: str, *, source: str = "debian"
+    host: Host, lock: Lock, version: str, *, source: str = "debian", runner: Sequence[str | Path] = ()
 ) -> Recipe:
     """The recipe of a build Python.
 
     Args:
         host: the machine it runs on.
-        target: whose lock it is; the interpreter itself is the same for every target.
-        lock: where its packages are locked.
+        lock: where its packages are locked; the interpreter is the same in every target's lock.
         version: `3.13`.
         source: `debian` for the lock's packages, `portable` for a build that uv fetches.
+        runner: words that start a program of the host, where this machine is another one (an emulator).
 
     Raises:
-        UsageError: the lock has no Python of this version.
+        CatalogError: the lock has no Python of this version.
     """
     component = f"build-python{version}"
     if source == "portable":
-        return _portable_recipe(host, version)
-    if component not in lock.components:
-        prefix = "build-python"
-        known = [name.removeprefix(prefix) for name in sorted(lock.components) if name.startswith(prefix)]
-        raise UsageError(
-            f"there is no Python {version} for this host",
-            facts=[f"the lock for {target.name} has {', '.join(known)}"],
-            hint=f"install Python {version} on this machine, or choose another version with `--python`",
-        )
+        return _portable_recipe(host, version, lock)
     return Recipe(
         name=component,
         title=f"CPython {version} for builds",
         revision=REVISION,
         artifacts=lock.artifacts(component),
-        assemble=partial(_assemble, host=host, version=version),
+        assemble=partial(_assemble, host=host, version=version, runner=runner),
         parameters={"host": host.name},
     )
 
 
-def _portable_recipe(host: Host, version: str) -> Recipe:
+def _portable_recipe(host: Host, version: str, lock: Lock) -> Recipe:
     from xtool.python import portable
 
-    key = portable.host_key(host, version)
+    key = portable.key(version, portable.machine_of_host(host))
 
     def assemble(work: Assembly) -> None:
-        built = portable.install(work.ctx, key, work.scratch / "portable")
+        otherwise = portable.instead_of(version, lock, "build-python")
+        built = portable.install(work.ctx, key, work.scratch / "portable", otherwise=otherwise)
         for part in sorted(built.iterdir()):
             part.rename(work.staging / part.name)
 
@@ -131,10 +132,10 @@ def find_build_python(ctx: Context, version: str) -> BuildPython | None:
 
     Args:
         ctx: settings and environment.
-        version: `3.13`.
+        version: `3.13`, or `3.13t` for one without the GIL.
 
     Returns:
-        The first that runs, is of this version, has the GIL and the modules that back ends need; or None.
+        The first that runs, is of this version and flavour and has the modules that back ends need; or None.
     """
     if _is_own(version):
         return BuildPython(Path(getattr(sys, "_base_executable", "") or sys.executable), version, "host")
@@ -149,10 +150,15 @@ def find_build_python(ctx: Context, version: str) -> BuildPython | None:
     return None
 
 
+def _flavoured(release: str, abiflags: str) -> str:
+    """A version as users write it. "t" in the ABI flags: built without the GIL, another ABI (PEP 703)."""
+    return release + ("t" if "t" in abiflags else "")
+
+
 def _is_own(version: str) -> bool:
     """Whether the interpreter that runs xtool will do; it has proved most of it by running xtool."""
     own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    right = sys.implementation.name == "cpython" and own == version and "t" not in sys.abiflags
+    right = sys.implementation.name == "cpython" and _flavoured(own, sys.abiflags) == version
     return right and importlib.util.find_spec("venv") is not None
 
 
@@ -167,7 +173,9 @@ def _candidates(ctx: Context, version: str) -> Iterator[tuple[str, Path]]:
                 yield "host", path
             elif name == f"python{version}":
                 # A shim. pyenv's fails where its settings choose another version, so look behind it.
-                behind = sorted(folder.parent.glob(f"versions/{version}.*/bin/{name}"), reverse=True)
+                release, flavour = version.removesuffix("t"), "t" if version.endswith("t") else ""
+                versions = f"versions/{release}.*{flavour}/bin/{name}"
+                behind = sorted(folder.parent.glob(versions), reverse=True)
                 yield from (("host", found) for found in behind or [path])
     managed = _managed_by_uv(ctx, version)
     if managed is not None:
@@ -199,8 +207,7 @@ def _probe(ctx: Context, candidate: Path, version: str) -> Path | None:
     environ = {k: v for k, v in ctx.environ.items() if not k.startswith(("PYTHON", "_PYTHON"))}
     answer = _quiet([candidate, "-I", "-S", "-c", _PROBE], environ)
     facts = (answer or "").rstrip("\n").split("\n")
-    # "t" in the ABI flags: built without the GIL, which is another ABI (PEP 703).
-    if len(facts) != 4 or facts[:2] != ["cpython", version] or "t" in facts[2]:
+    if len(facts) != 4 or facts[0] != "cpython" or _flavoured(facts[1], facts[2]) != version:
         return None
     return Path(facts[3])
 
@@ -216,7 +223,7 @@ def _quiet(command: Sequence[str | Path], environ: dict[str, str]) -> str | None
     return done.stdout if done.returncode == 0 else None
 
 
-def _assemble(work: Assembly, *, host: Host, version: str) -> None:
+def _assemble(work: Assembly, *, host: Host, version: str, runner: Sequence[str | Path]) -> None:
     from xtool.archive import unpack_all
 
     tree = work.scratch / "tree"
@@ -228,11 +235,9 @@ def _assemble(work: Assembly, *, host: Host, version: str) -> None:
     for name in ("python3", "python"):
         (work.staging / "bin" / name).symlink_to(f"python{version}")
     _mend_sysconfig(stdlib)
-    bundle_host_libraries(
-        work.staging, libraries=tree, host=host, extra=("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1")
-    )
+    bundle_host_libraries(work.staging, libraries=tree, host=host, extra=_FOR_WHEELS)
     fill_slots(work.staging, work.staging)
-    _compile(work, version)
+    _compile(work, version, runner)
     blank_slots(work.staging)
 
 
@@ -255,13 +260,14 @@ def _mend_sysconfig(stdlib: Path) -> None:
     path.write_text(text.replace(_DEBIAN_SCHEME, "''"), encoding="utf-8")
 
 
-def _compile(work: Assembly, version: str) -> None:
+def _compile(work: Assembly, version: str, runner: Sequence[str | Path]) -> None:
     """Compile the standard library, so that a read-only store starts quickly; the same bytes every time.
 
     Unchecked hashes instead of time stamps (PEP 552), no path of this machine, a fixed hash seed.
     """
     python = work.staging / "bin" / f"python{version}"
     command: list[str | Path] = [
+        *runner,
         python,
         "-s",
         "-S",
@@ -269,7 +275,8 @@ def _compile(work: Assembly, version: str) -> None:
         "compileall",
         "-q",
         "-j",
-        "2",
+        # A process that Python starts would be a program of the other machine.
+        "1" if runner else "2",
         "--invalidation-mode",
         "unchecked-hash",
     ]

@@ -19,12 +19,8 @@ from xtool.log import Log
 from xtool.recipes import Assembly, Recipe
 from xtool.targets import Glibc, Target, format_glibc
 
-_PACKAGES = frozenset({
-    "libgcc-s1", "libstdc++6", "libatomic1", "zlib1g", "libexpat1", "tzdata", "media-types", "netbase"
-})  # fmt: skip
-"""Debian packages of a target root that are left when the interpreter and the C library are not Debian's.
-
-The libraries are those of PEP 600's allowlist that are no desktop ones (auditwheel's policy file)."""
+_OWN = frozenset({"libc6", "libc-gconv-modules-extra", "libcrypt1"})
+"""Debian packages of the lock's `ground` that a distribution has itself: its C library, of that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +43,8 @@ class Ground:
         return f"{self.title}'s glibc {format_glibc(self.glibc)}"
 
     def packages(self, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
-        """Those of a target root's packages that are still needed on this ground."""
-        return tuple(artifact for artifact in artifacts if artifact.name in _PACKAGES)
+        """Those of the packages for portable builds that are still needed on this ground."""
+        return tuple(artifact for artifact in artifacts if artifact.name not in _OWN)
 
 
 def lay(assembly: Assembly, ground: Ground, target: Target) -> None:

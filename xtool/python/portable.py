@@ -1,7 +1,8 @@
 """Portable CPython builds (python-build-standalone), fetched by uv, which verifies and unpacks them.
 
 uv carries the table of builds with their hashes; `XTOOL_PYTHON_MIRROR` names another place that has the same
-files. An unpacked build is relocatable: `bin/python3.13`, `lib/python3.13`, `include/python3.13`.
+files. An unpacked build is relocatable: `bin/python3.13`, `lib/python3.13`, `include/python3.13`; without the
+GIL these are `python3.13t`.
 """
 
 from __future__ import annotations
@@ -9,65 +10,60 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from xtool import proc
-from xtool.catalog import Catalog
+from xtool.catalog import Catalog, Lock
 from xtool.context import Context
-from xtool.errors import CommandFailed, IntegrityError, NetworkError, OfflineError, UsageError
+from xtool.errors import CommandFailed, IntegrityError, NetworkError, OfflineError
+from xtool.python.uvtable import TABLE_VARIABLE, http_variables
+from xtool.python.versions import sort_key
 from xtool.targets import Host, Target
-
-Source = Literal["portable", "debian"]
 
 SOURCES = ("auto", "portable", "debian")
 """What can be asked for as the source of Pythons."""
 
+DEBIANS = "choose `--python-source debian`"
+"""What helps where a portable build cannot be had and Debian has that version."""
+
 _PROBE_TIMEOUT = 3.0
-_PASSED_ON = ("UV_PYTHON_DOWNLOADS_JSON_URL",)
+_PASSED_ON = (TABLE_VARIABLE,)
 
 
-def target_key(target: Target, version: str) -> str:
-    """uv's name of the newest portable build of a minor version for a target."""
-    return f"cpython-{version}-linux-{target.uv}-{_libc(target.triplet)}"
+def machine(target: Target) -> str:
+    """A target's machine and C library as uv names them: `powerpc64le-gnu`, `armv7-gnueabihf`."""
+    return f"{target.uv}-{target.triplet.rpartition('-')[2]}"
 
 
-def host_key(host: Host, version: str) -> str:
-    """uv's name of the newest portable build of a minor version for the host."""
-    return f"cpython-{version}-linux-{host.name}-gnu"
+def machine_of_host(host: Host) -> str:
+    """The host's, likewise: `x86_64-gnu`."""
+    return f"{host.name}-gnu"
+
+
+def key(version: str, machine: str) -> str:
+    """uv's name of the newest portable build of a version: `cpython-3.13t-linux-powerpc64le-gnu`."""
+    return f"cpython-{version}-linux-{machine}"
+
+
+def instead_of(version: str, lock: Lock, prefix: str = "python") -> str:
+    """What a user can do where a portable build cannot be had, as the end of a hint.
+
+    Args:
+        version: the version that was asked for.
+        lock: what Debian has.
+        prefix: `python` for the target's Pythons, `build-python` for the host's.
+    """
+    has = [name.removeprefix(prefix) for name in lock.components if name.startswith(prefix)]
+    if version in has:
+        return DEBIANS
+    return f"choose a `--python` that Debian has: {', '.join(sorted(has, key=sort_key))}"
 
 
 def fingerprint(key: str) -> dict[str, str]:
-    """What decides which build uv takes, for a recipe's parameters: its name, and uv's table of builds."""
+    """What decides which build uv takes, for a recipe's parameters: its name and uv's own table."""
     from importlib.metadata import version as installed
 
     return {"key": key, "uv": installed("uv")}
-
-
-def choose_source(ctx: Context, wanted: str, *, installed: Callable[[str], bool]) -> Source:
-    """Decide where a Python comes from.
-
-    What is installed already is taken without asking anybody; only then is the mirror of portable builds
-    probed.
-
-    Args:
-        ctx: settings, log, environment.
-        wanted: `auto`, `portable` or `debian`.
-        installed: whether the Python of a source is in the store.
-
-    Raises:
-        UsageError: `wanted` is none of these.
-    """
-    if wanted not in SOURCES:
-        raise UsageError(f"there is no Python source `{wanted}`", hint=f"choose one of {', '.join(SOURCES)}")
-    if wanted != "auto":
-        return "portable" if wanted == "portable" else "debian"
-    sources: tuple[Source, ...] = ("portable", "debian")
-    for source in sources:
-        if installed(source):
-            return source
-    return "portable" if reachable(ctx) else "debian"
 
 
 def reachable(ctx: Context) -> bool:
@@ -93,13 +89,14 @@ def reachable(ctx: Context) -> bool:
     return status < 500 and status != 407
 
 
-def install(ctx: Context, key: str, dest: Path) -> Path:
+def install(ctx: Context, key: str, dest: Path, *, otherwise: str = DEBIANS) -> Path:
     """Fetch and unpack a portable build.
 
     Args:
         ctx: settings, log, environment.
         key: uv's name of the build (`cpython-3.13-linux-powerpc64le-gnu`).
         dest: where its `bin`, `lib` and `include` shall lie; must not exist.
+        otherwise: what the user can do where it cannot be had.
 
     Returns:
         `dest`.
@@ -113,11 +110,11 @@ def install(ctx: Context, key: str, dest: Path) -> Path:
     if ctx.settings.offline:
         raise OfflineError(
             f"the portable Python {key} is not in the cache and `--offline` forbids fetching it",
-            hint="run once without `--offline`, or choose `--python-source debian`",
+            hint=f"run once without `--offline`, or {otherwise}",
         )
     place = dest.with_name(dest.name + ".uv")
     try:
-        _run_uv(ctx, key, place)
+        _run_uv(ctx, key, place, otherwise)
         found = [path for path in sorted(place.glob("cpython-*")) if path.is_dir() and not path.is_symlink()]
         if len(found) != 1:
             raise CommandFailed(f"uv installed no Python for {key}", facts=[str(path) for path in found])
@@ -128,7 +125,7 @@ def install(ctx: Context, key: str, dest: Path) -> Path:
     return dest
 
 
-def _run_uv(ctx: Context, key: str, place: Path) -> None:
+def _run_uv(ctx: Context, key: str, place: Path, otherwise: str) -> None:
     argv: list[str | Path] = [_uv(), "python", "install", key, "--install-dir", place, "--no-bin"]
     argv += ["--no-progress", "--color", "never", "--no-config", "--cache-dir", place / "cache"]
     if ctx.settings.python_mirror:
@@ -138,10 +135,10 @@ def _run_uv(ctx: Context, key: str, place: Path) -> None:
         for name, value in ctx.environ.items()
         if name in _PASSED_ON or not name.startswith(("UV_", "PYTHON", "VIRTUAL_ENV"))
     }
-    timeout = f"{max(1, round(ctx.settings.stall_timeout))}"
-    done = proc.run(argv, log=ctx.log, env={**kept, "UV_HTTP_TIMEOUT": timeout}, check=False)
+    environ = {**kept, **http_variables(ctx, ctx.settings.stall_timeout)}
+    done = proc.run(argv, log=ctx.log, env=environ, check=False)
     if done.returncode != 0:
-        raise _explain(key, done)
+        raise _explain(key, done, otherwise)
 
 
 def forget_place(build: Path) -> None:
@@ -149,7 +146,8 @@ def forget_place(build: Path) -> None:
 
     A component must not know where it was made: `/usr` stands there instead, as the emulator shows it.
     """
-    patterns = ("lib/python*/_sysconfigdata_*.py", "lib/pkgconfig/*.pc", "lib/python*/build-details.json")
+    stdlib = ("_sysconfigdata_*.py", "_sysconfig_vars_*.json", "build-details.json")
+    patterns = ("lib/pkgconfig/*.pc", *(f"lib/python*/{name}" for name in stdlib))
     places = {os.fsencode(build), os.fsencode(build.resolve())}
     for path in (path for pattern in patterns for path in build.glob(pattern)):
         old = new = path.read_bytes()
@@ -183,18 +181,13 @@ def graft(build: Path, usr: Path, version: str) -> None:
     (stdlib / "EXTERNALLY-MANAGED").unlink(missing_ok=True)
 
 
-def _libc(triplet: str) -> str:
-    """The C library part of uv's keys: `gnueabihf` for arm-linux-gnueabihf, `gnu` elsewhere."""
-    return triplet.rpartition("-")[2]
-
-
 def _uv() -> str:
     from uv import find_uv_bin
 
     return os.fspath(find_uv_bin())
 
 
-def _explain(key: str, done: proc.Completed) -> Exception:
+def _explain(key: str, done: proc.Completed, otherwise: str) -> Exception:
     facts = [line for line in done.stdout.splitlines() if line.strip()][-15:]
     if re.search(r"[Hh]ash mismatch", done.stdout):
         return IntegrityError(
@@ -206,14 +199,12 @@ def _explain(key: str, done: proc.Completed) -> Exception:
         return CommandFailed(
             f"uv knows no portable Python {key}",
             facts=facts,
-            hint="choose `--python-source debian`, or a newer uv",
+            hint=f"a newer uv may; else {otherwise}",
         )
     if re.search(r"[Ff]ailed to (?:download|fetch)|error sending request|HTTP status", done.stdout):
         return NetworkError(
             f"the portable Python {key} could not be fetched",
             facts=facts,
-            hint="check the network and XTOOL_PYTHON_MIRROR, or choose `--python-source debian`",
+            hint=f"check the network and XTOOL_PYTHON_MIRROR, or {otherwise}",
         )
-    return CommandFailed(
-        f"uv could not install the portable Python {key}", facts=facts, hint="choose `--python-source debian`"
-    )
+    return CommandFailed(f"uv could not install the portable Python {key}", facts=facts, hint=otherwise)

@@ -106,12 +106,14 @@ def build_details(target: Target, python: TargetPython) -> dict[str, object]:
     version_info = {"major": major, "minor": minor, "micro": micro, "releaselevel": level, "serial": serial}
     threaded = bool(python.sysconfig.get("Py_GIL_DISABLED"))
     abiflags = str(python.sysconfig.get("ABIFLAGS", ""))
+    # Without the GIL there is no stable ABI before 3.15, and then another one (PEP 803).
+    stable = {} if threaded else {"stable_abi_suffix": ".abi3.so"}
     return {
         "schema_version": "1.0",
         "base_prefix": str(python.root / "usr"),
         "base_interpreter": str(python.executable),
         "platform": f"linux-{target.name}",
-        "language": {"version": python.version, "version_info": version_info},
+        "language": {"version": f"{major}.{minor}", "version_info": version_info},
         "implementation": {
             "name": "cpython",
             "cache_tag": f"cpython-{major}{minor}",
@@ -122,14 +124,14 @@ def build_details(target: Target, python: TargetPython) -> dict[str, object]:
         "abi": {
             "flags": sorted(set(abiflags) | ({"t"} if threaded else set())),
             "extension_suffix": python.ext_suffix,
-            "stable_abi_suffix": ".abi3.so",
+            **stable,
         },
         "suffixes": {
             "source": [".py"],
             "bytecode": [".pyc"],
             "optimized_bytecode": [".pyc"],
             "debug_bytecode": [".pyc"],
-            "extensions": [python.ext_suffix, ".abi3.so", ".so"],
+            "extensions": [python.ext_suffix, *stable.values(), ".so"],
         },
         "libpython": {"link_extensions": False},
         "c_api": {"headers": str(python.includes[0])},

@@ -49,7 +49,7 @@ _SHARDS = 4
 whatever is still referred to elsewhere in its process, so another division would make other bytes."""
 
 SELDOM = (
-    r"(test|tkinter|lib2to3|_pyrepl|curses|dbm|wsgiref|xmlrpc|ensurepip|venv)/"
+    r"(test|tkinter|lib2to3|_pyrepl|curses|dbm|profiling|wsgiref|xmlrpc|ensurepip|venv)/"
     r"|encodings/(?!(__init__|aliases|ascii|cp1252|idna|latin_1|punycode|raw_unicode_escape|unicode_escape"
     r"|utf_16|utf_32|utf_8|utf_8_sig)\.py)"
     r"|(_pydatetime|_pydecimal|_pyio|_aix_support|_ios_support|antigravity|cgi|doctest|ftplib|imaplib|mailbox"
@@ -95,7 +95,7 @@ def target_python_recipe(
         lock: where the packages come from.
         version: `3.13`.
         source: `debian` for the lock's own interpreter, `portable` for a portable CPython build in a root
-            whose libraries come from the lock.
+            whose libraries come from the lock; the lock need not have a Python of this version then.
         ground: the C library that a portable build shall run on, where it is not the lock's. Debian's
             interpreter needs Debian's.
 
@@ -106,13 +106,13 @@ def target_python_recipe(
     from xtool.python import portable
 
     qemu = emulator.qemu_recipe(current_host(), target, lock)
-    artifacts = lock.artifacts(f"python{version}")
+    artifacts = lock.artifacts(component_of(version, source))
     parameters = {"python": version, "source": source}
     title = f"CPython {version} for {target.name}"
     needs: tuple[Recipe, ...] = (qemu,)
+    key = portable.key(version, portable.machine(target))
     if source == "portable":
-        artifacts = tuple(item for item in artifacts if not _is_interpreter(item.name))
-        parameters |= portable.fingerprint(portable.target_key(target, version))
+        parameters |= portable.fingerprint(key)
         title += f" (portable, on {ground})" if ground is not None else " (portable)"
     else:
         ground = None
@@ -128,11 +128,8 @@ def target_python_recipe(
 
             lay(assembly, ground, target)
         if source == "portable":
-            portable.install(
-                assembly.ctx,
-                portable.target_key(target, version),
-                assembly.scratch / "portable",
-            )
+            otherwise = portable.instead_of(version, lock)
+            portable.install(assembly.ctx, key, assembly.scratch / "portable", otherwise=otherwise)
             portable.graft(assembly.scratch / "portable", assembly.staging / "usr", version)
         emulated = emulator.emulator(assembly.needs[qemu.name], target)
         _finish(assembly, emulated, version, target, source)
@@ -148,16 +145,27 @@ def target_python_recipe(
     )
 
 
-def desktop_recipe(target: Target, lock: Lock, version: str) -> Recipe:
+def component_of(version: str, source: str) -> str:
+    """The lock's component that a target root is made of: a Python, or only what a portable build runs on."""
+    return "ground" if source == "portable" else f"python{version}"
+
+
+def desktop_recipe(target: Target, lock: Lock, version: str, source: str) -> Recipe:
     """The recipe of glib, X11 and OpenGL libraries beside a target root.
 
     The manylinux policies allow wheels to leave these outside (PEP 600; auditwheel's `policy/`), but few need
-    them. They come from the same suite as the Python that they are loaded into.
+    them. They come from the same suite as the C library of the root that they are loaded into.
+
+    Args:
+        target: the target.
+        lock: where the packages come from.
+        version: of the root's Python, `3.13`.
+        source: where that comes from, `debian` or `portable`.
 
     Raises:
         CatalogError: the lock has no such component.
     """
-    suite = next((a.suite for a in lock.artifacts(f"python{version}") if a.name == "libc6"), "")
+    suite = next((a.suite for a in lock.artifacts(component_of(version, source)) if a.name == "libc6"), "")
     component = f"desktop-{suite}"
     artifacts = lock.artifacts(component)
 
@@ -265,10 +273,6 @@ def compile_stdlib(ctx: Context, emulator: Emulator, root: Path, version: str) -
 
     with ThreadPoolExecutor(max_workers=max(1, min(ctx.settings.jobs, _SHARDS))) as pool:
         list(pool.map(shard, range(_SHARDS)))
-
-
-def _is_interpreter(package: str) -> bool:
-    return package.startswith(("python3", "libpython3"))
 
 
 def _unpack_root(assembly: Assembly, version: str, target: Target) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from xtool.errors import UsageError
 
-_VERSION = re.compile(r"(\d{1,2})\.(\d{1,3})(t?)")
+_VERSION = re.compile(r"([0-9]{1,2})\.([0-9]{1,3})(t?)")
+_MEANT = re.compile(r"(?:cpython|python|cp|py)?-?@?([23])\.?([0-9]{1,2})(?:\.[0-9a-z]+)?(t|\+freethreaded)?")
+"""What others call a version: `3.13.5`, `cp313`, `python3.13t`, `cpython@3.13`."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,11 +53,11 @@ def parse_python(text: str) -> PythonVersion:
     """
     found = _VERSION.fullmatch(text.strip())
     if found is None:
-        raise UsageError(
-            f"`{text}` is not a Python version",
-            hint="write it as `--python 3.13`, or `--python 3.13t` for the build without the GIL",
-            code="bad-python",
-        )
+        hint = "write it as `--python 3.13`, or `--python 3.13t` for the build without the GIL"
+        if meant := _MEANT.fullmatch(text.strip().lower()):
+            likely = PythonVersion(int(meant[1]), int(meant[2]), bool(meant[3]))
+            hint = f"write it as `--python {likely}`; which patch release that is, the source decides"
+        raise UsageError(f"`{text}` is not a Python version", hint=hint, code="bad-python")
     return PythonVersion(int(found[1]), int(found[2]), bool(found[3]))
 
 

@@ -240,7 +240,9 @@ def write_compat_library(shop: Workshop, exported: Collection[str], folder: Path
     listed = f"  global:\n{listed}" if listed else ""
     script.write_text(f"{_COMPAT_VERSION} {{\n{listed}  local: *;\n}};\n", encoding="ascii")
     flags = ["-shared", "-fvisibility=default", f"-Wl,-soname,{COMPAT_SONAME}", "-Wl,--build-id=none"]
-    flags += [f"-Wl,--version-script={script}", "-Wl,--as-needed", "-Wl,--no-undefined", *shop.target.ldflags]
+    # Not with -Wl, which would cut a path at its commas.
+    flags += ["-Xlinker", f"--version-script={script}", "-Wl,--as-needed", "-Wl,--no-undefined"]
+    flags += shop.target.ldflags
     # Without a name for `-l`, and so that the file names in the object say nothing of this machine.
     sources = [SOURCES / shim.source for shim in shims] + [path for path in archives.values() if path]
     shop.compile([*flags, "-s"], sources, folder / COMPAT_SONAME, ["-lm"])

@@ -157,7 +157,9 @@ class _Layout:
         return "gcc" if self.native else "gcc-cross"
 
 
-def gcc_recipe(host: Host, target: Target, lock: Lock, *, fortran: bool = False) -> Recipe:
+def gcc_recipe(
+    host: Host, target: Target, lock: Lock, *, fortran: bool = False, runner: Sequence[str | Path] = ()
+) -> Recipe:
     """The recipe of the cross GCC for a target.
 
     Args:
@@ -165,6 +167,7 @@ def gcc_recipe(host: Host, target: Target, lock: Lock, *, fortran: bool = False)
         target: the machine it compiles for.
         lock: where its packages are locked.
         fortran: add GNU Fortran; makes another component.
+        runner: words that start a program of the host, where this machine is another one (an emulator).
 
     Raises:
         CatalogError: the lock has no such component.
@@ -180,7 +183,9 @@ def gcc_recipe(host: Host, target: Target, lock: Lock, *, fortran: bool = False)
         title=f"GCC {version} for {target.name}" + (" with Fortran" if fortran else ""),
         revision=REVISION,
         artifacts=artifacts,
-        assemble=partial(_assemble, host=host, target=target, version=version, languages=languages),
+        assemble=partial(
+            _assemble, host=host, target=target, version=version, languages=languages, runner=runner
+        ),
         parameters={"host": host.name, "target": target.name, "version": version},
     )
 
@@ -220,7 +225,15 @@ def unpack_wanted(work: Assembly, into: Path, unused: re.Pattern[str]) -> None:
     unpack_all(work.files.values(), into, only=lambda name: not unused.fullmatch(name), jobs=2)
 
 
-def _assemble(work: Assembly, *, host: Host, target: Target, version: str, languages: Sequence[str]) -> None:
+def _assemble(
+    work: Assembly,
+    *,
+    host: Host,
+    target: Target,
+    version: str,
+    languages: Sequence[str],
+    runner: Sequence[str | Path],
+) -> None:
     layout = _Layout(target.triplet, version.partition(".")[0], native=same_machine(host, target))
     tree = work.scratch / "tree"
     unpack_wanted(work, tree, _UNUSED)
@@ -232,7 +245,7 @@ def _assemble(work: Assembly, *, host: Host, target: Target, version: str, langu
     (work.staging / layout.gcc_lib / "libgcc_s.so").write_text(_LIBGCC_S, encoding="ascii")
     _offer_plugin(work.staging, layout)
     bundle_host_libraries(work.staging, libraries=tree, host=host)
-    _write_specs(work, layout)
+    _write_specs(work, layout, runner)
     facts = {
         "schema": _SCHEMA,
         "triplet": target.triplet,
@@ -352,14 +365,15 @@ def _mend_archives(gcc_lib: Path, target: Target) -> None:
         _rewrite(path, data.replace(old, new.ljust(len(old), b"\0")))
 
 
-def _write_specs(work: Assembly, layout: _Layout) -> None:
+def _write_specs(work: Assembly, layout: _Layout, runner: Sequence[str | Path]) -> None:
     """Write the `specs` file that GCC reads by itself: its built-in specs and our default linker options.
 
     A specs file replaces all that is built in, even when it only adds to one entry, hence the dump.
     """
     driver = work.staging / "bin" / f"{layout.triplet}-gcc"
     fill_slots(work.staging, work.staging)
-    text = proc.run([driver, "-dumpspecs"], log=work.ctx.log, env={}, what="reading GCC's specs").stdout
+    command = [*runner, driver, "-dumpspecs"]
+    text = proc.run(command, log=work.ctx.log, what="reading GCC's specs").stdout
     blank_slots(work.staging)
     specs, count = re.subn(
         r"^(\*link:\n.*)$", rf"\g<1> --exclude-libs={':'.join(STATIC_RUNTIMES)}", text, flags=re.MULTILINE

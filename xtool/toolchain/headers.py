@@ -83,6 +83,8 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _NOISE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
 _WRAPPED = re.compile(r"(?:__NTH\w*|__REDIRECT\w*)\s*\(\s*$|__MATH\w+\s*\((?:[^,()]+,)?\s*$")
+_VECTOR = re.compile(r"(#[ \t]*define __DECL_SIMD_(\w+)) __DECL_SIMD_\w+")
+_BUILTIN = re.compile(r"!GCC\$ builtin \((\w+)\) attributes simd")
 _START = re.compile(r"[;{}\x01]|__(?:BEGIN|END)_DECLS\b")
 
 
@@ -111,11 +113,39 @@ def answer_for(
         if floor < parse_glibc(folder.name):
             shutil.copytree(folder, include, dirs_exist_ok=True, copy_function=shutil.copyfile)
     names = frozenset(absent)
+    call_no_vectors(include, names)
     for path in sorted(glibc_files):
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             if not names.isdisjoint(_WORD.findall(text)):
                 path.write_text(without_declarations(text, names), encoding="utf-8")
+
+
+def call_no_vectors(include: Path, absent: Collection[str]) -> None:
+    """Offer the compiler no vector version of a mathematical function (libmvec) that the floor lacks.
+
+    With `-ffast-math` it calls those that these headers promise, by names that no source spells (the vector
+    function ABI of each machine: `_ZGVbN2v_sin`).
+
+    Args:
+        include: the include folder, changed in place.
+        absent: names that no library of the floor exports, and a later one does.
+    """
+    lacking = {name.rpartition("_")[2] for name in absent if name.startswith("_ZGV")}
+    header = include / "bits" / "math-vector.h"
+    if header.is_file():
+        text = header.read_text(encoding="utf-8")
+        header.write_text(
+            _VECTOR.sub(lambda found: found[1] if found[2] in lacking else found[0], text), encoding="utf-8"
+        )
+    for path in include.glob("finclude/*/math-vector-fortran.h"):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        left = [line for line in lines if (match := _BUILTIN.match(line)) is None or match[1] not in lacking]
+        if any(map(_BUILTIN.match, left)):
+            path.write_text("".join(left), encoding="utf-8")
+        else:
+            # gfortran cannot be told of it below a folder with a space in its name.
+            path.unlink()
 
 
 def without_declarations(text: str, names: Collection[str]) -> str:

@@ -30,17 +30,19 @@ from xtool.toolchain.floor import (
 )
 from xtool.toolchain.gcc import toolchain
 
-REVISION = 4
+REVISION = 5
 KIND = "derived"
 _COMPONENT = "glibc"
 _LOWEST: Glibc = (2, 17)
 
 LIBC = "libc.so.6"
 LIBGCC = "libgcc_s.so.1"
+LIBM = "libm.so.6"
+LIBMVEC = "libmvec.so.1"
 _LINK_NAMES = {
-    "libm.so.6": "m",
+    LIBM: "m",
     "libresolv.so.2": "resolv",
-    "libmvec.so.1": "mvec",
+    LIBMVEC: "mvec",
     "libpthread.so.0": "pthread",
     "libdl.so.2": "dl",
     "librt.so.1": "rt",
@@ -283,6 +285,11 @@ def _write_link_names(folder: Path, exports: Mapping[str, tuple[Symbol, ...]], t
         elif soname in exports or soname in _FOLDED:
             # Nothing is left in it: `-lpthread` must be accepted and do nothing, as with glibc 2.34 itself.
             (folder / f"lib{name}.a").write_bytes(_EMPTY_ARCHIVE)
+    if exports.get(LIBMVEC):
+        # Calls of it are the compiler's own doing: `-lm` is all that a project passes.
+        (folder / "libm.so").unlink()
+        script = f"GROUP ( =/usr/lib/{LIBM} AS_NEEDED ( =/usr/lib/{LIBMVEC} ) )\n"
+        (folder / "libm.so").write_text(script, encoding="ascii")
 
 
 def _tables() -> Path:

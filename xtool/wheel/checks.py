@@ -14,6 +14,7 @@ from xtool.wheel.machines import Machine, mismatch, of_header
 from xtool.wheel.wheelfile import WheelName
 
 _CPYTHON = re.compile(r"\.cpython-(?P<version>\d{2,})(?P<flags>[a-z]*)(?:-(?P<triplet>.+))?\.so")
+_ABI3 = re.compile(r"\.abi3(?:-(?P<triplet>.+))?\.so")
 _LIBPYTHON = re.compile(r"libpython\d+(\.\d+)?[a-z]*\.so(\.\d+)*")
 
 
@@ -115,6 +116,8 @@ def _check_suffix(member: str, suffix: str, expected: Expected) -> Iterator[Find
     """Whether the import system of the target's Python looks for files that end so."""
     match = _CPYTHON.fullmatch(suffix)
     limited = any(abi.startswith("abi3") for abi in expected.name.abis)
+    if _ABI3.fullmatch(suffix):
+        yield from _check_abi3(member, suffix, expected)
     if match is None or not any(python.startswith(("cp", "py")) for python in expected.name.pythons):
         return
     triplet = match["triplet"]
@@ -129,7 +132,8 @@ def _check_suffix(member: str, suffix: str, expected: Expected) -> Iterator[Find
             cure=cure,
         )
         return
-    found = f"{match['version'][0]}.{match['version'][1:]}"
+    flavours = {abi.endswith("t") for abi in expected.name.abis if abi.startswith("cp")}
+    found = f"{match['version'][0]}.{match['version'][1:]}{'t' if 't' in match['flags'] else ''}"
     if limited:
         yield error(
             "extension-suffix",
@@ -144,14 +148,25 @@ def _check_suffix(member: str, suffix: str, expected: Expected) -> Iterator[Find
             file=member,
             cure=cure,
         )
-    elif ("t" in match["flags"]) != any(
-        abi.endswith("t") for abi in expected.name.abis if abi.startswith("cp")
-    ):
+    elif flavours and ("t" in match["flags"]) not in flavours:
         yield error(
             "extension-suffix",
             f"ends in `{suffix}`, in a wheel for ABI {'.'.join(expected.name.abis)}",
             file=member,
             cure=cure,
+        )
+
+
+def _check_abi3(member: str, suffix: str, expected: Expected) -> Iterator[Finding]:
+    """Without the GIL, Python looks for no file of the stable ABI that has it (`Python/dynload_shlib.c`)."""
+    abis = [abi for abi in expected.name.abis if abi.startswith("cp")]
+    if abis and all(abi.endswith("t") for abi in abis):
+        yield error(
+            "extension-suffix",
+            f"ends in `{suffix}`, which Pythons without the GIL do not import, in a wheel for ABI "
+            f"{'.'.join(abis)}",
+            file=member,
+            cure="build the extension without `py_limited_api=True` for this Python",
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from xtool.elf import ElfHeader
+from xtool.python.versions import parse_python
 from xtool.targets import Glibc, Target, format_glibc
 from xtool.wheel.checks import Expected, check_file, check_header, is_libpython
 from xtool.wheel.compilers import check_compilers
@@ -267,7 +268,8 @@ def _check_requires_python(wheel: Wheel, python: str | None) -> Iterator[Finding
     except InvalidSpecifier:
         yield error("metadata", f"`METADATA` has no valid Requires-Python: `{stated}`")
         return
-    if python is not None and not any(f"{python}.{patch}" in allowed for patch in range(_PATCH_RELEASES)):
+    release = parse_python(python).release if python is not None else ""
+    if release and not any(f"{release}.{patch}" in allowed for patch in range(_PATCH_RELEASES)):
         yield error(
             "requires-python",
             f"was built for Python {python}, which its own Requires-Python `{stated}` excludes",
@@ -315,14 +317,13 @@ def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
             )
     if expected.python is None:
         return
-    major, _, minor = expected.python.partition(".")
-    nodot = f"cp{major}{minor}"
-    version = (int(major), int(minor.rstrip("t")))
+    python = parse_python(expected.python)
+    version = (python.major, python.minor)
     accepted = {
         str(tag)
         for tags in (
-            cpython_tags(version, [nodot], name.platforms),
-            compatible_tags(version, nodot.rstrip("t"), name.platforms),
+            cpython_tags(version, [python.abi_tag], name.platforms),
+            compatible_tags(version, python.interpreter_tag, name.platforms),
         )
         for tag in tags
     }
@@ -332,7 +333,8 @@ def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
             f"Python {expected.python} does not install it: its tags are {', '.join(name.tags)}",
             cure=f"build it with a build Python of {expected.python}",
         )
-    versioned = [m for m in wheel.names if f".cpython-{major}{minor}" in m and m.endswith(".so")]
+    suffix = f".{python.abi_tag.replace('cp', 'cpython-')}"
+    versioned = [m for m in wheel.names if m.endswith(".so") and m.partition(suffix)[2][:1] in ("-", ".")]
     if name.abis == ("none",) and versioned and not name.pure:
         yield warning(
             "tag-wide",

@@ -170,16 +170,13 @@ def _prepare(
         proc.run(
             [strip, "--strip-unneeded", *paths.values()],
             log=ctx.log,
-            env=ctx.environ,
             what="stripping the wheel",
         )
     for member, facts in bad.items():
         kept = [e for e in (*facts.rpath, *facts.runpath) if keeps(e, installed(member))]
         kind = ["--force-rpath"] if facts.rpath else []
         options = [*kind, "--set-rpath", ":".join(kept)] if kept else ["--remove-rpath"]
-        proc.run(
-            [patchelf(ctx), *options, paths[member]], log=ctx.log, env=ctx.environ, what="removing an RPATH"
-        )
+        proc.run([patchelf(ctx), *options, paths[member]], log=ctx.log, what="removing an RPATH")
     found = {member: path.read_bytes() for member, path in paths.items()}
     return {member: data for member, data in found.items() if data != wheel.read(member)}
 

@@ -355,10 +355,10 @@ def _machine(name: WheelName, contents: Contents) -> Machine | None:
 
 
 def _python(name: WheelName) -> str | None:
-    """The one Python version that a wheel is for: `cp313-cp313` -> `3.13`."""
+    """The one Python version that a wheel is for: `cp313-cp313` -> `3.13`, `cp313-cp313t` -> `3.13t`."""
     if len(name.pythons) == 1 and name.pythons[0].startswith("cp3") and name.abis[0].startswith("cp"):
         digits = name.pythons[0][2:]
-        return f"{digits[0]}.{digits[1:]}"
+        return f"{digits[0]}.{digits[1:]}{'t' if name.abis[0].endswith('t') else ''}"
     return None
 
 

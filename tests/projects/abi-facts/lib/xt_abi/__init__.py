@@ -1,0 +1,1 @@
+"""What of the target's C ABI shows in C code and in the interpreter."""

@@ -1,0 +1,3 @@
+from xt_cython.fast import lengths
+
+__all__ = ["lengths"]

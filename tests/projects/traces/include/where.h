@@ -1,0 +1,1 @@
+static inline const char *xt_where(void) { return __FILE__; }

@@ -1,0 +1,2 @@
+#include "where.h"
+int xt_static(void) { return xt_where()[0]; }

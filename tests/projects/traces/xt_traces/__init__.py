@@ -1,0 +1,3 @@
+from xt_traces._main import traces
+
+__all__ = ["traces"]
