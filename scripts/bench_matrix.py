@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent / "tests" / "projects" / "c-setuptools"
-PYTHONS = ("3.11", "3.13")
+PYTHONS = ("3.13", "3.14")
 CORES = len(os.sched_getaffinity(0))
 
 _FUNCTION = """
