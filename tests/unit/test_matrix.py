@@ -142,6 +142,7 @@ class Make:
     project: Path
     outdir: Path
     told: list[tuple[str, str, str]] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
 
     def __call__(self, targets: str, versions: str = "", **options) -> BuildReport:
         catalog = Catalog()
@@ -150,7 +151,7 @@ class Make:
         )
         options.setdefault("jobs", 2)
         request = BuildRequest(str(self.project), setups, self.outdir, **options)
-        return matrix.build(self.ctx, request, Watching(self.told))
+        return matrix.build(self.ctx, request, Watching(self.told, self.steps))
 
     @property
     def delivered(self) -> list[str]:
@@ -160,8 +161,11 @@ class Make:
 class Watching(Quiet):
     """Writes down what it is told."""
 
-    def __init__(self, told: list[tuple[str, str, str]]) -> None:
-        self.told = told
+    def __init__(self, told: list[tuple[str, str, str]], steps: list[str]) -> None:
+        self.told, self.steps = told, steps
+
+    def step(self, cell: Cell, step: str) -> None:
+        self.steps.append(step)
 
     def started(self, cell: Cell) -> None:
         self.told.append(("started", cell.label, ""))
@@ -282,6 +286,11 @@ def test_a_target_that_cannot_be_set_up_fails_alone(make: Make, builds: Builds) 
     }
     assert {cell.step for cell in report.failures} == {"setup"}
     assert all(cell.log is None for cell in report.failures)
+    # The one cell that is left is watched like several.
+    steps: list[str] = []
+    make.steps = steps
+    make("ppc64le s390x", "3.13")
+    assert steps == ["requirements", "compile", "smoke"]
     again = make("ppc64le s390x", "3.13 3.11", fail_fast=True)
     assert [cell.state for cell in again.left_out] == [State.NOT_RUN] * 2
 
@@ -426,6 +435,10 @@ def test_where_nobody_names_a_python_the_stable_abi_is_tested_on_the_ends_of_wha
     assert [test["python"] for test in report.wheels[0].tested] == ["3.13", "3.11", "3.14"]
     make("ppc64le", "3.13")
     assert builds.tested == {"ppc64le-3.13": ["3.13"]}
+    builds.setups.clear()
+    make("ppc64le", test=False)
+    assert builds.tested == {"ppc64le-3.13": ["3.13"]}
+    assert len(builds.setups) == 1
 
 
 def test_a_pure_project_gives_one_wheel(make: Make, builds: Builds) -> None:
@@ -571,7 +584,7 @@ def test_an_interrupt_ends_everything_and_leaves_nothing(
         log_dir=tmp_path / "logs",
     )
     with pytest.raises(KeyboardInterrupt):
-        matrix.build(make.ctx, request, Interrupting(make.told))
+        matrix.build(make.ctx, request, Interrupting(make.told, []))
     for child in map(int, begun.read_text().split()):
         assert not Path(f"/proc/{child}").exists()
     assert not make.outdir.exists()

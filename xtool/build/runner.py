@@ -73,6 +73,7 @@ class Run:
         self._told: dict[int, State] = {}
         self._delivery = Delivery(product.request.outdir)
         self._finished: queue.Queue[int] = queue.Queue()
+        self._watched = False
         self._threads: dict[int, threading.Thread] = {}
         """The cells that run."""
 
@@ -93,6 +94,7 @@ class Run:
         """
         # Two threads that are the first to ask for these get half of them (Python 3.10 to 3.13).
         sysconfig.get_config_vars()
+        self._watched = True
         self._watcher.begin(self._product.source.label, self._cells, self._product.request.jobs)
         try:
             if failed:
@@ -188,10 +190,12 @@ class Run:
         def step(name: str) -> None:
             self._commands[cell].check()
             self._steps[cell] = name
-            if len(self._cells) > 1:
+            if self._watched:
                 self._watcher.step(self._cells[cell], name)
 
         def tested_on(name: WheelName) -> list[str]:
+            if not self._product.request.test:
+                return [self._cells[cell].version]
             found = self._schedule.tested_on(cell, name, asked=self._to_test_on(cell, ctx, name))
             return [str(python) for python in found]
 
