@@ -202,11 +202,12 @@ _PROJECT_WORDS = (
 
 def run_project(data: bytes, folder: Path) -> None:
     """The two files that say what an unpacked sdist is."""
-    from xtool.build import frontend, source
+    from xtool.build import frontend, stated
 
     (folder / ("PKG-INFO" if data.startswith(b"Metadata") else "pyproject.toml")).write_bytes(data)
-    source._metadata(folder)
-    source._project_table(folder)
+    stated.of_sdist(folder)
+    stated.of_folder(folder)
+    stated.hints(folder)
     frontend.read_build_system(folder)
 
 

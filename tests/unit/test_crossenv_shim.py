@@ -190,6 +190,10 @@ def test_others_are_answered_for_this_machine(
     here: dict[str, object] = {}
     exec(QUESTIONS, here)
     plain = dict(here["answers"])  # type: ignore[call-overload]
+    # Code of no file, as of the interpreter's frozen modules.
+    frozen = "code = compile(open('helper.py').read(), '<frozen helper>', 'exec')\nexec(code, {})"
+    (folder / "helper.py").write_text(QUESTIONS + "\nimport json; print(json.dumps(answers))")
+    assert _run(python, environ, "-c", frozen, cwd=folder)["byteorder"] == sys.byteorder
     for place in (tmp_path, installed):
         (place / "helper.py").write_text(QUESTIONS + "\nimport json; print(json.dumps(answers))")
         said = _run(python, environ, place / "helper.py", cwd=folder)

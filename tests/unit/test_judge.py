@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -522,6 +522,7 @@ class FakeTrace:
     python_headers: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
+    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def origin(self, path: str) -> str | None:
         return "python" if path.startswith("/target/") else None
@@ -543,6 +544,16 @@ def test_files_of_the_host_in_the_build_are_errors(tmp_path: Path, trace: FakeTr
 def test_the_targets_own_headers_pass(tmp_path: Path) -> None:
     trace = FakeTrace(python_headers=("/target/include/python3.13/Python.h",))
     assert judged(tmp_path, {NAME: extension()}, trace=trace).findings == ()
+
+
+def test_folders_of_the_build_in_a_wheel_are_told(tmp_path: Path) -> None:
+    """Not of a wheel that `repair` has still to strip."""
+    trace = FakeTrace(roots={"source": ("/tmp/build-1/source",), "sysroot": ("/cache/sys root", "/")})
+    files = {NAME: extension(), "demo/_config.py": b"CC = 'gcc --sysroot=/cache/sys root'\n"}
+    finding = only(judged(tmp_path, files, trace=trace), "build-folder", "warning")
+    assert finding.file == "demo/_config.py"
+    assert "`/cache/sys root`" in finding.message
+    assert judged(tmp_path, files, trace=trace, library_dirs=[]).findings == ()
 
 
 def test_a_rejection_with_many_errors_stays_readable(tmp_path: Path) -> None:

@@ -278,4 +278,4 @@ def test_snapshots_of_all_locks_are_looked_at(
     old = replace(locks[0].evidence["trixie"], date="2026-01-01T00:00:00Z", snapshot="20260101T000000Z")
     merged = merge_evidence([{"trixie": old}, locks[1].evidence])
     newest = locks[1].evidence["trixie"]
-    assert merged["trixie"] == replace(newest, earlier=("20260101T000000Z", *newest.earlier))
+    assert merged["trixie"] == replace(newest, earlier=(*newest.earlier, "20260101T000000Z"))

@@ -237,7 +237,7 @@ def build_wheel(
             outdir=place / "repaired",
             strip=kit.toolchain.tool("strip"),
         )
-        verdict = judged(wheel)
+        verdict = judged(wheel, trace=raw.trace)
         verdict.require()
     _warn(ctx, verdict.warnings)
     asked.step("smoke")

@@ -110,7 +110,7 @@ class Asker:
         """Whether the code that called the caller is the project's.
 
         Text that was given to `exec` counts as who gave it; `python -c`, which has no file at all, as the
-        project's.
+        project's. Other names that are no files (`<frozen importlib._bootstrap>`) are not the project's.
         """
         frame = sys._getframe(2)
         while frame is not None:
@@ -118,6 +118,8 @@ class Asker:
             if not isinstance(name, str):
                 return False
             if name not in ("<string>", "<stdin>"):
+                if name.startswith("<"):
+                    return False
                 break
             if frame.f_back is None:
                 return self._note("python -c", what, answered=answered)

@@ -6,7 +6,8 @@ host's code under a target's tag, and code for a new glibc under an old tag; eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -43,6 +44,10 @@ class Trace(Protocol):
     @property
     def leaks(self) -> tuple[str, ...]:
         """Files that are neither the target's nor the project's."""
+
+    @property
+    def roots(self) -> Mapping[str, tuple[str, ...]]:
+        """By what they are, the folders that files may come from."""
 
     def origin(self, path: str) -> str | None:
         """What a file belongs to: `python`, `sysroot`, `toolchain`, ...; None for the host."""
@@ -92,6 +97,8 @@ def judge(
             findings += check_compilers(contents, compiler)
         if trace is not None:
             findings += check_trace(trace)
+            if expected.final:
+                findings += check_places(opened, trace)
         return verdict(opened, contents, machine, findings, grafted=grafted)
 
 
@@ -342,6 +349,23 @@ def _check_tags(wheel: Wheel, expected: Expected) -> Iterator[Finding]:
             file=versioned[0],
             cure="let the back end choose the tag",
         )
+
+
+def check_places(wheel: Wheel, trace: Trace) -> Iterator[Finding]:
+    """Whether a wheel names folders that its build happened to use: another build will use others.
+
+    Compilers are told to write other names; what a project writes into its files is beyond their reach.
+    """
+    folders = sorted({folder for group in trace.roots.values() for folder in group if len(folder) > 1})
+    for member in wheel.members():
+        found = next((folder for folder in folders if os.fsencode(folder) in member.data), None)
+        if found is not None:
+            yield warning(
+                "build-folder",
+                f"names `{found}`, a folder of this build, so it comes out differently each time",
+                file=member.name,
+                cure="the project writes the path into the file; it must be kept out, or be relative",
+            )
 
 
 def check_trace(trace: Trace) -> Iterator[Finding]:
