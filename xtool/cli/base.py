@@ -266,13 +266,18 @@ def common_options() -> list[click.Parameter]:
     ]
 
 
-def kit_options(*, several_pythons: bool = True) -> list[click.Parameter]:
-    """The options that say what a target is set up with."""
+def kit_options(*, several_pythons: bool = True, pythons: str = "3.13") -> list[click.Parameter]:
+    """The options that say what a target is set up with.
+
+    Args:
+        several_pythons: whether `--python` can be repeated.
+        pythons: what it is where nothing says so.
+    """
     more = " Can be repeated." if several_pythons else ""
     return [
         setting(
             "--python",
-            help=f"Python version; 3.13t: without the GIL (default: 3.13).{more}",
+            help=f"Python version; 3.13t: without the GIL (default: {pythons}).{more}",
             metavar="X.Y",
             multiple=True,
         ),

@@ -116,7 +116,7 @@ command = verb(
     params=[
         click.Argument(["source"], metavar="[SRC]", required=False, default="."),
         target_option(multiple=True),
-        *kit_options(),
+        *kit_options(pythons="all that the project supports, or 3.13"),
         setting("--outdir", "-o", help="Folder for finished wheels (default: wheelhouse).", metavar="DIR"),
         setting(
             "--test-command",
