@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.commandline import xtool
+
+
+@pytest.fixture(scope="session", autouse=True)
+def everything_is_compiled() -> Iterator[None]:
+    """What ccache remembers of an earlier run would hide that something else is compiled now."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XTOOL_COMPILER_CACHE", os.environ.get("XTOOL_COMPILER_CACHE", "none"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def _environ() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def ctx(shared_cache: Path) -> Context:
-    return Context(Settings(cache_dir=shared_cache, jobs=2), SilentLog(), _environ())
+    return Context(Settings(cache_dir=shared_cache, jobs=2, compiler_cache="none"), SilentLog(), _environ())
 
 
 @pytest.fixture(scope="module")
