@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from xtool import housekeeping, setup
 from xtool.build import pythons
 from xtool.catalog import Catalog
 from xtool.context import Context
@@ -100,7 +102,22 @@ def test_offline_only_what_needs_no_download(
 
 
 def test_nothing_is_at_hand_in_an_empty_cache(make_context: Callable[..., Context]) -> None:
-    assert not pythons._at_hand(make_context(offline=True), REQUEST, "3.13")
+    for version in ("3.13", "3.10"):
+        assert not pythons._at_hand(make_context(offline=True), REQUEST, version)
+
+
+def test_a_portable_build_that_is_not_there_is_not_at_hand(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(ctx: Context, recipes: object) -> tuple[list[SimpleNamespace], list[object]]:
+        return [SimpleNamespace(parameters={"source": source}) for source in absent], []
+
+    monkeypatch.setattr(housekeeping, "missing", missing)
+    monkeypatch.setattr(setup, "plan", lambda ctx, request: SimpleNamespace(recipes=()))
+    absent = ["debian"]
+    assert pythons._at_hand(make_context(offline=True), REQUEST, "3.10")
+    absent.append("portable")
+    assert not pythons._at_hand(make_context(offline=True), REQUEST, "3.10")
 
 
 def test_names_are_checked_before_anything_is_done(ctx: Context) -> None:

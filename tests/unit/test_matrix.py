@@ -295,6 +295,23 @@ def test_a_target_that_cannot_be_set_up_fails_alone(make: Make, builds: Builds) 
     assert [cell.state for cell in again.left_out] == [State.NOT_RUN] * 2
 
 
+def test_pythons_that_nobody_named_and_that_cannot_be_fetched_are_left_out(
+    make: Make, builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requires(make.project, ">=3.9")
+    monkeypatch.setattr(pythons, "final_releases", lambda ctx, setup: ("3.10", "3.11", "3.13"))
+
+    def ensure_kits(ctx: Context, requests: Sequence[Request]) -> tuple[Kit | XtoolError, ...]:
+        return tuple(
+            NetworkError("out of reach") if "3.10" in one.pythons else make_kit(one) for one in requests
+        )
+
+    monkeypatch.setattr(matrix, "ensure_kits", ensure_kits)
+    assert cells(make("ppc64le")) == {"ppc64le-3.11": "built", "ppc64le-3.13": "built"}
+    # One that was named must be there.
+    assert set(cells(make("ppc64le", "3.10 3.11")).values()) == {"failed"}
+
+
 def test_one_cell_fails_like_any(make: Make, builds: Builds) -> None:
     builds.setup_errors["ppc64le"] = NetworkError("no network")
     (cell,) = make("ppc64le", "3.13").cells

@@ -49,7 +49,7 @@ def build(ctx: Context, request: BuildRequest, watcher: Watcher | None = None) -
         adapter_for(read_build_system(source.path), what=source.label)
         setups = _with_pythons(ctx, request.setups, source)
         with clock("setup"):
-            kits = ensure_kits(ctx, setups)
+            setups, kits = _set_up(ctx, request.setups, setups)
         for kit in kits:
             if isinstance(kit, Kit):
                 stack.enter_context(Store(ctx).using(kit.folders))
@@ -81,6 +81,27 @@ def _with_pythons(ctx: Context, setups: Sequence[Request], source: sources.Sourc
             f"by its requires-python `{source.requires_python}`; `--python` chooses"
         )
     return tuple(found)
+
+
+def _set_up(
+    ctx: Context, asked: Sequence[Request], setups: Sequence[Request]
+) -> tuple[tuple[Request, ...], tuple[Kit | XtoolError, ...]]:
+    """Set every target up. Nobody has asked for a Python that cannot be fetched, unless by its name."""
+    kits = list(ensure_kits(ctx, setups))
+    settled = list(setups)
+    for i, kit in enumerate(kits):
+        if isinstance(kit, Kit) or asked[i].pythons or settled[i].python_source != "auto":
+            continue
+        left = pythons.without_portable(ctx, settled[i])
+        dropped = [version for version in settled[i].pythons if version not in left]
+        if left and dropped:
+            ctx.log.warning(
+                f"no Python {', '.join(dropped)} for {settled[i].target.name}: {kit.message}",
+                hint="`--python` says which are needed",
+            )
+            settled[i] = replace(settled[i], pythons=left)
+            (kits[i],) = ensure_kits(ctx, [settled[i]])
+    return tuple(settled), tuple(kits)
 
 
 def _cells(

@@ -114,6 +114,12 @@ def final_releases(ctx: Context, request: Request) -> tuple[str, ...]:
     return tuple(version for version in final if version in {*from_debian, *elsewhere})
 
 
+def without_portable(ctx: Context, request: Request) -> tuple[str, ...]:
+    """The Pythons of a request that need no portable build."""
+    found = offers.offered(ctx, current_host(), request.target)
+    return tuple(version for version in request.pythons if "debian" in found[version].sources)
+
+
 def _at_hand(ctx: Context, request: Request, version: str) -> bool:
     """Whether a Python can be set up without the network."""
     from xtool import housekeeping
@@ -124,4 +130,5 @@ def _at_hand(ctx: Context, request: Request, version: str) -> bool:
         absent, files = housekeeping.missing(ctx, planned.recipes)
     except XtoolError:
         return False
-    return not files and all(recipe.artifacts for recipe in absent)
+    # uv fetches portable builds, and what it would fetch is no file of the lock.
+    return not files and not any(recipe.parameters.get("source") == "portable" for recipe in absent)
