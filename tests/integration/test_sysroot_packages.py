@@ -78,7 +78,8 @@ def test_a_build_without_them_names_the_package(shared_cache: Path, tmp_path: Pa
 
 
 def test_pkg_config_comes_along_and_lists_the_sysroot_alone(shared_cache: Path) -> None:
-    environ = _document(shared_cache, "env", "--target", TARGET, "--format", "json", *PACKAGES)["data"]["content"]
+    document = _document(shared_cache, "env", "--target", TARGET, "--format", "json", *PACKAGES)
+    environ = document["data"]["content"]
     root = Path(environ["XTOOL_CROSS_SYSROOT"])
     bindir = environ["PATH"].split(os.pathsep)[0]
     there = {path.stem for folder in root.glob("usr/**/pkgconfig") for path in folder.glob("*.pc")}
