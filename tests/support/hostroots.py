@@ -1,4 +1,4 @@
-"""Roots of other hosts: a Debian with glibc 2.31, and a system whose C library is musl.
+"""Roots of other hosts: Debian 11 with its glibc 2.31, a system whose C library is musl, an aarch64 machine.
 
 Each is a folder with what such a system has and a build has a use for, and nothing of xtool's. `run` makes it
 the root of a process that has a /proc of its own, the machine's devices, and no network.
@@ -20,17 +20,15 @@ from xtool.fetch import fetch
 from xtool.store import Store
 
 _EVIDENCE = {
-    "bullseye": SuiteEvidence(
-        suite="bullseye", date="2024-08-31", fingerprint="", snapshot="20240901T000000Z"
-    ),
-    "trixie": SuiteEvidence(suite="trixie", date="2025-08-09", fingerprint="", snapshot="20250810T000000Z"),
+    "bullseye": SuiteEvidence("bullseye", date="2024-08-31", fingerprint="", snapshot="20240901T000000Z"),
+    "trixie": SuiteEvidence("trixie", date="2025-08-09", fingerprint="", snapshot="20250810T000000Z"),
 }
 
 
-def _old(path: str, version: str, size: int, sha256: str) -> Artifact:
+def _old(path: str, version: str, size: int, sha256: str, *, arch: str = "amd64") -> Artifact:
     name = path.rpartition("/")[2]
-    file = f"pool/main/{path}_{version.partition(':')[2] or version}_amd64.deb"
-    return Artifact(name, version, "amd64", "debian", "bullseye", file, size, sha256, 20_000_000)
+    file = f"pool/main/{path}_{version.partition(':')[2] or version}_{arch}.deb"
+    return Artifact(name, version, arch, "debian", "bullseye", file, size, sha256, 20_000_000)
 
 
 OLD = (
@@ -55,6 +53,13 @@ OLD = (
 )  # fmt: skip
 """Debian 11: glibc 2.31, and a shell and commands that run on it."""
 
+OLD_AARCH64 = (
+    _old("g/glibc/libc6", "2.31-13+deb11u11", 2_455_356,
+         "baaa9aa184e2f21738c5819055e6740cc5b22f198e3f416e33f82b40ff6933d8", arch="arm64"),
+    _old("d/dash/dash", "0.5.11+git20200708+dd9ef66-5", 112_904,
+         "542980a48d96c1124a9664cae06dbb8b813417daa1de1b6ed4cb49e0766da932", arch="arm64"),
+)  # fmt: skip
+
 SHELL = Artifact(
     "dash", "0.5.12", "source", "debian", "trixie", "pool/main/d/dash/dash_0.5.12.orig.tar.gz", 246_054,
     "6a474ac46e8b0b32916c4c60df694c82058d3297d8b385b74508030ca4a8f28a", 2_000_000,
@@ -63,25 +68,17 @@ SHELL = Artifact(
 
 def glibc_231(ctx: Context, root: Path) -> None:
     """Fill a root with Debian 11's C library, shell and basic commands."""
-    for name in ("bin", "sbin", "lib", "lib64"):
-        (root / "usr" / name).mkdir(parents=True)
-        # Merged, as the distribution's own installer makes it.
-        (root / name).symlink_to(f"usr/{name}")
-    for path in _fetch(ctx, *OLD):
-        apart = root / "apart"
-        # Links in such packages are absolute, as they may be in a root of their own.
-        subprocess.run(["dpkg-deb", "-x", path, apart], check=True)
-        for folder in (apart, apart / "usr"):
-            for part in ("bin", "sbin", "lib", "lib64"):
-                if (folder / part).is_dir():
-                    shutil.copytree(folder / part, root / "usr" / part, symlinks=True, dirs_exist_ok=True)
-        shutil.rmtree(apart)
-    _complete(root)
+    _debian(ctx, root, OLD)
+
+
+def aarch64(ctx: Context, root: Path) -> None:
+    """Fill a root with an aarch64 machine's C library, glibc 2.31, and its shell."""
+    _debian(ctx, root, OLD_AARCH64)
 
 
 def musl(ctx: Context, root: Path) -> None:
     """Fill a root with musl and a shell that was compiled for it; there is no other program."""
-    (source,) = _fetch(ctx, SHELL)
+    (source,) = _fetch(ctx, (SHELL,))
     work = root / "work"
     with tarfile.open(source) as archive:
         archive.extractall(work, filter="data")
@@ -100,7 +97,24 @@ def musl(ctx: Context, root: Path) -> None:
     _complete(root)
 
 
-def _fetch(ctx: Context, *artifacts: Artifact) -> list[Path]:
+def _debian(ctx: Context, root: Path, packages: tuple[Artifact, ...]) -> None:
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (root / "usr" / name).mkdir(parents=True)
+        # Merged, as the distribution's own installer makes it.
+        (root / name).symlink_to(f"usr/{name}")
+    for path in _fetch(ctx, packages):
+        apart = root / "apart"
+        # Links in such packages are absolute, as they may be in a root of their own.
+        subprocess.run(["dpkg-deb", "-x", path, apart], check=True)
+        for folder in (apart, apart / "usr"):
+            for part in ("bin", "sbin", "lib", "lib64"):
+                if (folder / part).is_dir():
+                    shutil.copytree(folder / part, root / "usr" / part, symlinks=True, dirs_exist_ok=True)
+        shutil.rmtree(apart)
+    _complete(root)
+
+
+def _fetch(ctx: Context, artifacts: tuple[Artifact, ...]) -> list[Path]:
     found = fetch(ctx, Catalog(), artifacts, evidence=_EVIDENCE, downloads=Store(ctx).downloads)
     return [found[artifact.sha256].path for artifact in artifacts]
 
@@ -114,22 +128,37 @@ def _complete(root: Path) -> None:
     (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
 
 
-_ENTER = """
+# The kernel hands programs of the other machine to the emulator, since 6.7 in this user namespace alone.
+# 0xb7 is EM_AARCH64; `F` opens the emulator now, so that it need not be in the root.
+_ENTER = r"""
+emulator=$1; shift
+if [ -n "$emulator" ]; then
+  mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc || exit 125
+  magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
+  mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+  printf '%s' ":xtool:M::$magic:$mask:$emulator:F" >/proc/sys/fs/binfmt_misc/register || exit 125
+fi
 mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" || exit 125
 exec chroot "$@"
 """
 
 
 def run(
-    root: Path, *words: str, environ: Mapping[str, str] | None = None
+    root: Path, *words: str, environ: Mapping[str, str] | None = None, emulator: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a root, as its root user; what it says and its exit code.
 
     Nothing of the environment comes along but what is given here.
+
+    Args:
+        root: the root.
+        words: the command.
+        environ: variables, beside the usual PATH and HOME.
+        emulator: runs the programs of a root of aarch64.
     """
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", **(environ or {})}
     spaces = ["--mount", "--pid", "--net", "--fork", "--kill-child"]
     # Without root a user namespace gives the right to change the root folder and to mount.
-    spaces += [] if os.geteuid() == 0 else ["--map-root-user"]
-    command = ["unshare", *spaces, "/bin/sh", "-c", _ENTER, "sh", str(root), *words]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    spaces += ["--map-root-user"] if emulator or os.geteuid() != 0 else []
+    enter = ["unshare", *spaces, "/bin/sh", "-c", _ENTER, "sh", str(emulator or ""), str(root)]
+    return subprocess.run([*enter, *words], env=env, capture_output=True, text=True, check=False)
