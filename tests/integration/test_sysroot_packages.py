@@ -15,6 +15,7 @@ from support.commandline import xtool
 from xtool.elf import read_elf
 
 PROJECT = Path(__file__).parent.parent / "projects" / "uses-libraries"
+TARGET = "aarch64"
 PACKAGES = ("--sysroot-package", "libffi-dev", "--sysroot-package", "zlib1g-dev")
 USE = (
     "import xt_libraries as x, zlib; assert x.power(2, 10) == 1024.0; assert x.closure(6, 7) == 42; "
@@ -29,16 +30,16 @@ def _document(cache: Path, *words: str, **environ: str) -> Any:
     return document
 
 
-def test_a_project_gets_libraries_from_the_sysroot_at_the_floor(cache: Path, tmp_path: Path) -> None:
+def test_a_project_gets_libraries_from_the_sysroot_at_the_floor(shared_cache: Path, tmp_path: Path) -> None:
     lock = tmp_path / "sysroot.lock.toml"
     document = _document(
-        cache, "build", str(PROJECT), "--target", "ppc64le", "--outdir", str(tmp_path), *PACKAGES,
+        shared_cache, "build", str(PROJECT), "--target", TARGET, "--outdir", str(tmp_path), *PACKAGES,
         "--sysroot-lock", str(lock), "--test-command", f'python -c "{USE}"',
     )  # fmt: skip
     assert document["exit_code"] == 0, document["errors"]
     (built,) = document["data"]["wheels"]
     assert built["smoke"]["status"] == "passed"
-    assert "manylinux_2_17_ppc64le" in built["platform_tag"]
+    assert f"manylinux_2_17_{TARGET}" in built["platform_tag"]
     needed, grafted = {}, {}
     with zipfile.ZipFile(built["path"]) as archive:
         for name in archive.namelist():
@@ -58,9 +59,9 @@ def test_a_project_gets_libraries_from_the_sysroot_at_the_floor(cache: Path, tmp
         text=True,
         check=True,
     )
-    assert "manylinux_2_17_ppc64le" in " ".join(shown.stdout.split())
+    assert f"manylinux_2_17_{TARGET}" in " ".join(shown.stdout.split())
     again = _document(
-        cache, "setup", "ppc64le", *PACKAGES, "--sysroot-lock", str(lock), "--locked", "--offline"
+        shared_cache, "setup", TARGET, *PACKAGES, "--sysroot-lock", str(lock), "--locked", "--offline"
     )
     assert again["exit_code"] == 0, again["errors"]
     packages = again["data"]["kits"][0]["sysroot"]["packages"]
@@ -69,15 +70,15 @@ def test_a_project_gets_libraries_from_the_sysroot_at_the_floor(cache: Path, tmp
     }  # fmt: skip
 
 
-def test_a_build_without_them_names_the_package(cache: Path, tmp_path: Path) -> None:
-    document = _document(cache, "build", str(PROJECT), "--target", "ppc64le", "--outdir", str(tmp_path))
+def test_a_build_without_them_names_the_package(shared_cache: Path, tmp_path: Path) -> None:
+    document = _document(shared_cache, "build", str(PROJECT), "--target", TARGET, "--outdir", str(tmp_path))
     assert document["exit_code"] == 1
     (error,) = document["errors"]
     assert "`--sysroot-package libffi-dev`" in error["hint"]
 
 
-def test_pkg_config_comes_along_and_lists_the_sysroot_alone(cache: Path) -> None:
-    environ = _document(cache, "env", "--target", "ppc64le", "--format", "json", *PACKAGES)["data"]["content"]
+def test_pkg_config_comes_along_and_lists_the_sysroot_alone(shared_cache: Path) -> None:
+    environ = _document(shared_cache, "env", "--target", TARGET, "--format", "json", *PACKAGES)["data"]["content"]
     root = Path(environ["XTOOL_CROSS_SYSROOT"])
     bindir = environ["PATH"].split(os.pathsep)[0]
     there = {path.stem for folder in root.glob("usr/**/pkgconfig") for path in folder.glob("*.pc")}
@@ -92,8 +93,8 @@ def test_pkg_config_comes_along_and_lists_the_sysroot_alone(cache: Path) -> None
     assert set(done.stdout.split()) - {"pkgconf", "pkg-config"} == there
 
 
-def test_an_unknown_package_is_a_users_mistake(cache: Path) -> None:
-    document = _document(cache, "setup", "ppc64le", "--sysroot-package", "libffi-devel")
+def test_an_unknown_package_is_a_users_mistake(shared_cache: Path) -> None:
+    document = _document(shared_cache, "setup", TARGET, "--sysroot-package", "libffi-devel")
     assert document["exit_code"] == 2
     (error,) = document["errors"]
     assert error["code"] == "unknown-sysroot-package"

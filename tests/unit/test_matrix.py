@@ -531,6 +531,17 @@ def test_a_python_that_the_project_excludes_is_an_error_before_the_set_up(make: 
     assert builds.setups == []
 
 
+def test_a_back_end_that_is_not_supported_is_found_before_the_set_up(make: Make, builds: Builds) -> None:
+    table = '[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n'
+    (make.project / "pyproject.toml").write_text(table)
+    with pytest.raises(UsageError, match="built with maturin"):
+        make("ppc64le s390x", "3.13")
+    (make.project / "pyproject.toml").write_text("[build-system]\nrequires = 1\n")
+    with pytest.raises(UsageError, match="a list `requires`"):
+        make("ppc64le s390x", "3.13")
+    assert builds.setups == []
+
+
 def test_a_patch_release_that_the_project_excludes_is_known_after_the_set_up(
     make: Make, builds: Builds
 ) -> None:

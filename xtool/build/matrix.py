@@ -10,12 +10,14 @@ from dataclasses import replace
 from xtool.build import logs, pythons
 from xtool.build import source as sources
 from xtool.build.deliver import temporary_folder, usable
+from xtool.build.frontend import read_build_system
 from xtool.build.kept import Sharing
 from xtool.build.pipeline import BuildRequest, Cell, Clock, Product
 from xtool.build.report import BuildReport, Outcome, Quiet, Watcher
 from xtool.build.runner import Run
 from xtool.build.schedule import State
 from xtool.context import Context
+from xtool.crossenv.adapters import adapter_for
 from xtool.errors import XtoolError
 from xtool.kit import Kit
 from xtool.python.versions import parse_python
@@ -43,6 +45,8 @@ def build(ctx: Context, request: BuildRequest, watcher: Watcher | None = None) -
         with clock("source"):
             lowest = min(asked, key=parse_python)
             source = sources.obtain(ctx, request.source, work / "source", python=lowest)
+        # What cannot be built for any target is found before one is set up.
+        adapter_for(read_build_system(source.path), what=source.label)
         setups = _with_pythons(ctx, request.setups, source)
         with clock("setup"):
             kits = ensure_kits(ctx, setups)
