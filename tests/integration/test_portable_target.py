@@ -22,6 +22,7 @@ from xtool.context import Context
 from xtool.kit import Kit
 from xtool.python import portable
 from xtool.python.target import target_python, target_python_recipe
+from xtool.store import remove_tree
 from xtool.targetenv import TargetEnv
 
 PROJECT = Path(__file__).parent.parent / "projects" / "c-setuptools"
@@ -30,6 +31,17 @@ PROJECT = Path(__file__).parent.parent / "projects" / "c-setuptools"
 @pytest.fixture(scope="module")
 def target_kit(shared_cache: Path) -> tuple[Context, Kit]:
     return make_target_kit(shared_cache, ("3.13",))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(shared_cache: Path, target_kit: tuple[Context, Kit]) -> Iterator[None]:
+    """No later test may find these interpreters: what is installed is taken first."""
+    del target_kit
+    store = shared_cache / "v1" / "store"
+    before = set(store.glob("*python*"))
+    yield
+    for path in set(store.glob("*python*")) - before:
+        remove_tree(path)
 
 
 @pytest.fixture(scope="module")
