@@ -10,11 +10,13 @@ everybody be root of a namespace. Beside wheels, the components of all caches th
 
 Prints tables, Markdown, and for each difference the members and what is not the same in them; exits 1 when
 there is one. The first cache is XTOOL_CACHE_DIR's, where that is set; all else is in a temporary folder.
+Needs util-linux and git, and uses faketime and ccache where they are installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -32,6 +34,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from support import standalone  # noqa: E402
+from support.commandline import xtool  # noqa: E402
 from support.wheeldiff import differences  # noqa: E402
 
 from xtool.build.source import obtain  # noqa: E402
@@ -71,7 +74,7 @@ BUILDS = {
     "cython": Project("cython"),
     "fortran": Project("floors", {"XT_FLOORS": "fortran"}, fortran=True),
     "fortran -g": Project("floors", {"XT_FLOORS": "fortran", **DEBUG}, fortran=True),
-    "openmp": Project("floors", {"XT_FLOORS": "openmp"}, fortran=True),
+    "openmp": Project("floors", {"XT_FLOORS": "openmp"}),
     "runtimes": Project("runtimes", fortran=True),
     "markupsafe": Project("markupsafe==3.0.3"),
     "ujson": Project("ujson==5.11.0"),
@@ -122,6 +125,8 @@ class Shop:
         names = [name for name in os.environ if name.upper().startswith(kept)]
         environ = {name: os.environ[name] for name in ("PATH", *names)}
         environ |= {"HOME": str(self.made("home")), "TMPDIR": str(self.made("tmp")), "TZ": "UTC"}
+        # What one side has compiled must not come out of a cache for the others.
+        environ["XTOOL_COMPILER_CACHE"] = "none"
         source = partial(self.source, "source", _plain)
         return Side((sys.executable, "-m", "xtool"), self.cache, source, environ)
 
@@ -258,6 +263,11 @@ def _machine(_: Shop, side: Side) -> Side:
     return replace(side, xtool=("setarch", "--uname-2.6", "-R", "taskset", "--cpu-list", "0", *side.xtool))
 
 
+def _ccache(shop: Shop, side: Side) -> Side:
+    """The first time nothing is in it yet; the second time everything comes out of it."""
+    return side.with_environ(XTOOL_COMPILER_CACHE="ccache", CCACHE_DIR=str(shop.made("ccache")))
+
+
 def _clock(_: Shop, side: Side) -> Side:
     return replace(side, xtool=("faketime", "-f", "+400d", *side.xtool))
 
@@ -294,6 +304,8 @@ CIRCUMSTANCES: dict[str, Callable[[Shop, Side], Side]] = {
     "environ": _environ,
     "home": _home,
     "machine": _machine,
+    "ccache": _ccache,
+    "ccache hits": _ccache,
     "clock": _clock,
     "python": _python,
     "user": _user,
@@ -316,9 +328,10 @@ def _everything(shop: Shop, side: Side) -> Side:
 def main() -> int:
     arguments = _arguments()
     names = arguments.circumstance or list(CIRCUMSTANCES)
-    if "clock" in names and not shutil.which("faketime"):
-        print("`faketime` is missing, so the clock stays as it is", file=sys.stderr)
-        names.remove("clock")
+    for program, needed in (("faketime", "clock"), ("ccache", "ccache"), ("ccache", "ccache hits")):
+        if needed in names and not shutil.which(program):
+            print(f"`{program}` is missing, so `{needed}` is left out", file=sys.stderr)
+            names.remove(needed)
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix="xt-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
@@ -329,7 +342,7 @@ def main() -> int:
         print(f"| --- | --- | {' | '.join('---' for _ in names)} |", flush=True)
         for label in arguments.project or list(BUILDS):
             problems += _compare(label, names, shop, made, arguments)
-        problems += _compare_caches({side.cache.resolve() for side in made.values()})
+        problems += _compare_caches({side.cache.resolve() for side in made.values()}, folder)
     return 1 if problems else 0
 
 
@@ -399,23 +412,37 @@ def _build(side: Side, label: str, outdir: Path, target: str) -> Path | str:
     return Path(json.loads(done.stdout)["data"]["wheels"][0]["path"])
 
 
-def _compare_caches(caches: set[Path]) -> list[str]:
-    """Print a row for each component that several caches have; those that differ."""
+def _compare_caches(caches: set[Path], folder: Path) -> list[str]:
+    """Print a row for each component that several caches have, and for an export; those that differ."""
     trees: dict[str, dict[Path, str]] = {}
     for cache in caches:
         for manifest in sorted(cache.glob("v1/store/*/share/xtool/manifest.json")):
             record = json.loads(manifest.read_bytes())
             trees.setdefault(manifest.parents[2].name, {})[cache] = record["tree"]
     common = {name: found for name, found in trees.items() if len(found) > 1}
-    print("\n| component | caches | trees |\n| --- | --- | --- |")
-    problems = []
-    for name, found in sorted(common.items()):
-        same = len(set(found.values())) == 1
-        print(
-            f"| {name.rpartition('-')[0]} | {len(found)} | {'same' if same else '**differ**'} |", flush=True
-        )
-        problems += [] if same else [f"{name}: {sorted(found.values())}"]
-    return problems
+    if not common:
+        return []
+    rows = {name.rpartition("-")[0]: set(found.values()) for name, found in sorted(common.items())}
+    everywhere = [name for name, found in common.items() if len(found) == len(caches)]
+    rows["`xtool cache export` of those that all have"] = {
+        _export(cache, everywhere, folder / f"exported-{number}")
+        for number, cache in enumerate(sorted(caches))
+    }
+    print("\n| in several caches | bytes |\n| --- | --- |")
+    for name, found in rows.items():
+        print(f"| {name} | {'same' if len(found) == 1 else '**differ**'} |", flush=True)
+    return [f"{name} differs: {sorted(found)}" for name, found in rows.items() if len(found) > 1]
+
+
+def _export(cache: Path, names: list[str], folder: Path) -> str:
+    """Sha256 of what `xtool cache export` makes of some components of a cache."""
+    for name in names:
+        shutil.copytree(cache / "v1" / "store" / name, folder / "v1" / "store" / name, symlinks=True)
+    shutil.copyfile(cache / "CACHEDIR.TAG", folder / "CACHEDIR.TAG")
+    done = xtool(folder, "cache", "export", str(folder / "cache.tar.zst"))
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return hashlib.sha256((folder / "cache.tar.zst").read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":
