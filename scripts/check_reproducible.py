@@ -112,11 +112,17 @@ class Side:
 
 
 class Shop:
-    """Folders, and what is put into them when it is first asked for."""
+    """Folders, and what is put into them when it is first asked for.
+
+    Args:
+        folder: where most of them are.
+        cache: the first cache.
+    """
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
         self.cache = cache
+        self.outside: list[Path] = []
         self._alone: standalone.Standalone | None = None
 
     def first(self) -> Side:
@@ -191,6 +197,9 @@ def _checked_out(source: Path, copy: Path) -> None:
     for words in (["init", "-q"], ["add", "-A", "-f"], [*who, "commit", "-q", "-m", "all of it"]):
         subprocess.run(["git", "-C", str(origin), *words], check=True)
     subprocess.run(["git", "clone", "-q", str(origin), str(copy)], check=True)
+    if (copy / "PKG-INFO").is_file():
+        # An sdist, whose version setuptools-scm would ask git for.
+        shutil.rmtree(copy / ".git")
 
 
 def _cache(shop: Shop, side: Side) -> Side:
@@ -198,9 +207,9 @@ def _cache(shop: Shop, side: Side) -> Side:
 
 
 def _link(shop: Shop, side: Side) -> Side:
-    link = shop.folder / "link"
+    link = shop.folder / f"link for {side.user}"
     if not link.is_symlink():
-        link.symlink_to(side.cache, target_is_directory=True)
+        link.symlink_to(shop.made(str(side.cache), side.user), target_is_directory=True)
     return replace(side, cache=link)
 
 
@@ -225,8 +234,10 @@ def _tmpdir(shop: Shop, side: Side) -> Side:
     memory = Path("/dev/shm")
     base = memory if os.access(memory, os.W_OK) else shop.folder
     folder = base / f"temporary files of {shop.folder.name}"
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o1777)
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o1777)
+        shop.outside.append(folder)
     return side.with_environ(TMPDIR=str(folder))
 
 
@@ -310,18 +321,15 @@ CIRCUMSTANCES: dict[str, Callable[[Shop, Side], Side]] = {
     "python": _python,
     "user": _user,
 }
-"""What differs from the first build. Those that change the same thing give way to the later one."""
+"""What differs from the first build."""
 
-TOGETHER = ("link", "source", "jobs", "locale", "environ", "machine", "user", "umask", "tmpdir", "home")
-"""What `everything` is made of: the user brings another cache and another interpreter."""
+TOGETHER = ("user", "link", "source", "jobs", "umask", "tmpdir", "locale", "environ", "home", "machine")
+"""What `everything` is made of, in this order: the user brings another cache and another interpreter."""
 
 
 def _everything(shop: Shop, side: Side) -> Side:
     for name in TOGETHER:
-        source = side.source
         side = CIRCUMSTANCES[name](shop, side)
-        if name == "user":
-            side = replace(side, source=source)
     return side
 
 
@@ -343,6 +351,8 @@ def main() -> int:
         for label in arguments.project or list(BUILDS):
             problems += _compare(label, names, shop, made, arguments)
         problems += _compare_caches({side.cache.resolve() for side in made.values()}, folder)
+        for path in shop.outside:
+            shutil.rmtree(path, ignore_errors=True)
     return 1 if problems else 0
 
 
