@@ -111,7 +111,7 @@ def _set_up(host: OtherHost, cache: Path) -> list[str]:
     print("| component | files | here |\n| --- | --- | --- |")
     problems = []
     ours = {tree for _, tree, _ in _components(cache)}
-    for name, tree, count in _components(host.root / "root" / "cache"):
+    for name, tree, count in _components(host.root / "home" / "cache"):
         if name.startswith(("gcc-", "qemu-")):
             outcome = "of its own"
         else:

@@ -58,7 +58,7 @@ def test_compilers_link_programs_that_run(other: OtherHost) -> None:
     variables = other.xtool("env", *CHOSEN, "--format", "shell")
     assert variables.returncode == 0, variables.stderr
     script = f"""{variables.stdout}
-    cd /root/programs
+    cd /home/programs
     $CC $CFLAGS program.c -o c-program -lm -lpthread
     $CXX $CXXFLAGS -std=c++20 program.cc -o cxx-program -lm -lpthread
     $LD --version
@@ -67,7 +67,7 @@ def test_compilers_link_programs_that_run(other: OtherHost) -> None:
     assert made.returncode == 0, made.stderr
     assert made.stdout.startswith("GNU ld")
     for program in ("c-program", "cxx-program"):
-        ran = other.xtool("run", *CHOSEN, "--", f"/root/programs/{program}")
+        ran = other.xtool("run", *CHOSEN, "--", f"/home/programs/{program}")
         assert (ran.returncode, ran.stdout.split()[:1]) == (0, ["ok"]), ran.stdout + ran.stderr
 
 

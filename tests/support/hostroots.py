@@ -121,11 +121,11 @@ def _fetch(ctx: Context, artifacts: tuple[Artifact, ...]) -> list[Path]:
 
 def _complete(root: Path) -> None:
     """The folders and the user that any system has."""
-    for name in ("proc", "dev", "etc", "root"):
+    for name in ("proc", "dev", "etc", "home"):
         (root / name).mkdir()
     (root / "tmp").mkdir()
     (root / "tmp").chmod(0o1777)
-    (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (root / "etc" / "passwd").write_text("root:x:0:0:root:/home:/bin/sh\n")
 
 
 # The kernel hands programs of the other machine to the emulator, since 6.7 in this user namespace alone.
@@ -156,7 +156,7 @@ def run(
         environ: variables, beside the usual PATH and HOME.
         emulator: runs the programs of a root of aarch64.
     """
-    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", **(environ or {})}
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/home", "LC_ALL": "C.UTF-8", **(environ or {})}
     spaces = ["--mount", "--pid", "--net", "--fork", "--kill-child"]
     # Without root a user namespace gives the right to change the root folder and to mount.
     spaces += ["--map-root-user"] if emulator or os.geteuid() != 0 else []

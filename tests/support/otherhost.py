@@ -39,7 +39,7 @@ ROOTS: dict[str, Callable[[Context, Path], None]] = {
 }
 """By name, what fills the root of a kind of host."""
 
-_ENVIRON = {"XTOOL_CACHE_DIR": "/root/cache", "UV_CACHE_DIR": "/root/uv", "XTOOL_OFFLINE": "1"}
+_ENVIRON = {"XTOOL_CACHE_DIR": "/home/cache", "UV_CACHE_DIR": "/home/uv", "XTOOL_OFFLINE": "1"}
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class OtherHost:
         return json.loads(done.stdout)["data"]
 
     def wheel(self, project: str) -> Path:
-        """Build and test a wheel of a project below /root."""
-        (wheel,) = self.data("build", f"/root/{project}", *CHOSEN, "--outdir", "/root/out")["wheels"]
+        """Build and test a wheel of a project below /home."""
+        (wheel,) = self.data("build", f"/home/{project}", *CHOSEN, "--outdir", "/home/out")["wheels"]
         assert wheel["smoke"]["status"] == "passed"
         return self.root / wheel["path"].lstrip("/")
 
@@ -103,22 +103,22 @@ def furnish(name: str, root: Path, cache: Path, projects: Iterable[str], supplie
         libc="musl" if name == "musl" else "gnu",
     )
     for project in projects:
-        shutil.copytree(PROJECTS / project, root / "root" / project)
+        shutil.copytree(PROJECTS / project, root / "home" / project)
     # What a build asks of the index, where it can be asked.
     command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--no-config", "--python-version", PYTHON]
     command += ["--python-platform", f"{machine.name}-manylinux_2_28", "--target", str(root / "fetched")]
-    environ = {**os.environ, "UV_CACHE_DIR": str(root / "root" / "uv")}
+    environ = {**os.environ, "UV_CACHE_DIR": str(root / "home" / "uv")}
     subprocess.run([*command, "setuptools", "cython"], env=environ, check=True)
     shutil.rmtree(root / "fetched")
     host = OtherHost(name, root, alone, runner)
     if runner is not None:
-        _provide(ctx, machine, root / "root" / "cache")
+        _provide(ctx, machine, root / "home" / "cache")
         return host
     file = supplies / "cache.tar.zst"
     if not file.exists():
         _export(cache, file)
-    shutil.copyfile(file, root / "root" / file.name)
-    host.data("cache", "import", f"/root/{file.name}")
+    shutil.copyfile(file, root / "home" / file.name)
+    host.data("cache", "import", f"/home/{file.name}")
     return host
 
 
