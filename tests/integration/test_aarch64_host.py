@@ -115,7 +115,8 @@ def test_all_that_is_not_a_hosts_program_is_the_same_on_both(tools: Tools) -> No
     left = {path for path in differing - programs if not path.startswith(relocate.HOST_LIBRARIES)}
     plugins = {path for path in left if path.endswith("/liblto_plugin.so")}
     assert left == {relocate.SLOTS_FILE, *plugins}
-    assert len(one) > 1000
+    # A listing that was not read would agree with everything.
+    assert len(one) > 500
 
 
 def _slots(toolchain: Toolchain) -> tuple[relocate.Slot, ...]:
