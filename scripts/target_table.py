@@ -261,14 +261,14 @@ def build(
 
 
 def _cell(wheel: Mapping[str, Any], smoke: Mapping[str, Any] | None) -> Cell:
-    """The cell of a finished wheel: the PEP 600 tag without the machine's name, and its tests.
+    """The cell of a finished wheel: the glibc of its PEP 600 tag as it stands there (`2_17`), and its tests.
 
     Args:
         wheel: the wheel; one for the stable ABI stands in the cells of all Pythons that it serves.
         smoke: its tests on the cell's Python; None where only others, the oldest and the newest, tried it.
     """
     target = str(wheel["target"])
-    tag = re.search(rf"(manylinux_\d+_\d+)_{re.escape(target)}$", str(wheel["platform_tag"]))
+    tag = re.search(rf"manylinux_(\d+_\d+)_{re.escape(target)}$", str(wheel["platform_tag"]))
     status = str(smoke["status"]) if smoke else f"as {wheel['python']}"
     text = f"{tag[1] if tag else wheel['platform_tag']}, {status}"
     if tag is None:
