@@ -317,3 +317,20 @@ def _halves(values: Sequence[int]) -> Iterator[int]:
     for value in values:
         yield value & 0xFFFFFFFF
         yield value >> 32 & 0xFFFFFFFF
+
+
+def lists(values: Sequence[int]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """The counters of values (`TOPN`, `INDIRECT`) as they stand in a file, where each is a list.
+
+    Args:
+        values: the counters of a function of one of these kinds.
+
+    Yields:
+        How many values were seen, and pairs of a value and how often it was seen.
+    """
+    at = 0
+    while at + 2 <= len(values):
+        total, count = values[at], max(0, values[at + 1])
+        flat = values[at + 2 : at + 2 + 2 * count]
+        yield total, list(zip(flat[::2], flat[1::2], strict=False))
+        at += 2 + 2 * count
