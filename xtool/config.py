@@ -409,7 +409,7 @@ def _file_layer(table: Any, path: Path, where: str) -> Layer:
         raise UsageError(f"{path}: {where} must be a table", code="config")
     values = {}
     for written, value in table.items():
-        name = _ALSO[written] if written in _ALSO else written
+        name = str(_ALSO.get(written, written))
         if name not in KEYS:
             near = _nearest(name, [*KEYS, *_ALSO])
             raise UsageError(
