@@ -257,7 +257,7 @@ def _collect(
     found = collect.objects(
         merged,
         modules,
-        read_compiles(_trace(raw)),
+        read_compiles(_trace(raw), work.kit.target.cflags),
         names_of(raw.cross, work.kit),
         counters=counters,
         project=folder / "stage" / "source",
@@ -299,12 +299,14 @@ def _optimise(
     names = names_of(raw.cross, kit)
     uses = usage.used(
         profile,
-        read_compiles(_trace(raw)),
+        read_compiles(_trace(raw), kit.target.cflags),
         usage.linked_stems(raw.trace.libraries),
         names,
         project,
     )
-    changed = sorted({name for use in uses for name in use.changed})
+    # What is in the source itself was looked at before.
+    generated = {name for use in uses for name in use.changed if not (work.source.path / name).exists()}
+    changed = sorted(name for name in generated if work.request.loaded)
     if changed:
         _refuse(work, changed, len({name for each in profile.objects for name in each.sources}))
     if not any(use.found for use in uses):
@@ -319,6 +321,7 @@ def _optimise(
         uses,
         origin=origin,
         training=training,
+        show=names.shown,
         demangle=partial(demangle, work.ctx, kit.toolchain),
     )
     return raw, made
