@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -180,7 +180,9 @@ def _train(work: Work) -> tuple[Profile, report.Training]:
 
     ctx, kit, request = work.ctx, work.kit, work.request
     folder = work.place.resolve() / "training"
-    runner = native(kit, folder / "native") if request.native else kit
+    # Code that is chosen at run time is trained as it is chosen on processors of today.
+    best = replace(kit.emulator, cpu=kit.target.qemu_best_cpu)
+    runner = native(kit, folder / "native") if request.native else replace(kit, emulator=best)
     workdir, counters = folder / "stage", folder / "counters"
     with ctx.log.step(f"building {work.label}, with counters"), work.clock("instrument"):
         runtime = Runtime.make(ctx, kit, folder / "runtime")
