@@ -22,7 +22,7 @@ from xtool.pgo.profile import Coverage, Function, ObjectProfile, Profile
 SCHEMA = 1
 KIND = "xtool profile"
 
-_INDEX = "index.json"
+INDEX = "index.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAX_SIZE = 1 << 30
 """Bytes that a profile may have when unpacked; one of a large project has some tens of millions."""
@@ -53,7 +53,7 @@ def write(path: Path, profiles: Sequence[Profile]) -> Path:
                 f"cannot write {path}: it is no ordinary file", hint="name a file after `--pgo-save`"
             )
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in {_INDEX: _dump(index), **members}.items():
+            for name, text in {INDEX: _dump(index), **members}.items():
                 info = zipfile.ZipInfo(name, _EPOCH)
                 info.external_attr = 0o644 << 16
                 info.compress_type = zipfile.ZIP_DEFLATED
@@ -81,7 +81,7 @@ def read(path: Path) -> tuple[Profile, ...]:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > _MAX_SIZE:
                 raise ArchiveError(f"{path} is too large for a profile")
-            index = json.loads(archive.read(_INDEX))
+            index = json.loads(archive.read(INDEX))
             if not isinstance(index, dict) or index.get("kind") != KIND:
                 raise _malformed(path, "it is another kind of archive")
             if index["schema"] != SCHEMA:

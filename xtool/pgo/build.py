@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -180,7 +180,9 @@ def _train(work: Work) -> tuple[Profile, report.Training]:
 
     ctx, kit, request = work.ctx, work.kit, work.request
     folder = work.place.resolve() / "training"
-    runner = native(kit, folder / "native") if request.native else kit
+    # Code that is chosen at run time is trained as it is chosen on processors of today.
+    best = replace(kit.emulator, cpu=kit.target.qemu_best_cpu)
+    runner = native(kit, folder / "native") if request.native else replace(kit, emulator=best)
     workdir, counters = folder / "stage", folder / "counters"
     with ctx.log.step(f"building {work.label}, with counters"), work.clock("instrument"):
         runtime = Runtime.make(ctx, kit, folder / "runtime")
@@ -257,7 +259,7 @@ def _collect(
     found = collect.objects(
         merged,
         modules,
-        read_compiles(_trace(raw)),
+        read_compiles(_trace(raw), work.kit.target.cflags),
         names_of(raw.cross, work.kit),
         counters=counters,
         project=folder / "stage" / "source",
@@ -299,12 +301,14 @@ def _optimise(
     names = names_of(raw.cross, kit)
     uses = usage.used(
         profile,
-        read_compiles(_trace(raw)),
+        read_compiles(_trace(raw), kit.target.cflags),
         usage.linked_stems(raw.trace.libraries),
         names,
         project,
     )
-    changed = sorted({name for use in uses for name in use.changed})
+    # What is in the source itself was looked at before.
+    generated = {name for use in uses for name in use.changed if not (work.source.path / name).exists()}
+    changed = sorted(name for name in generated if work.request.loaded)
     if changed:
         _refuse(work, changed, len({name for each in profile.objects for name in each.sources}))
     if not any(use.found for use in uses):
@@ -319,6 +323,7 @@ def _optimise(
         uses,
         origin=origin,
         training=training,
+        show=names.shown,
         demangle=partial(demangle, work.ctx, kit.toolchain.tool("c++filt")),
     )
     return raw, made

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
+from xtool.pgo.names import shown
 from xtool.pgo.notes import COUNTER_NAMES, INDIRECT, TOPN, lists
 from xtool.pgo.profile import Function, ObjectProfile, Profile
 
@@ -62,7 +63,7 @@ class FunctionChange:
     Args:
         object: the object that it is in (`ObjectProfile.key`).
         name: its assembler name.
-        file: its source.
+        file: its source, from the project's folder.
         line: the line that it starts in, in the first; in the second where the first does not have it.
         reason: `counters`, `graph`, `only-a` or `only-b`.
         entered_a: how often it was called in the first; None where that is not known.
@@ -241,7 +242,7 @@ def _functions(
                 FunctionChange(
                     object=a.key,
                     name=known.name,
-                    file=known.file,
+                    file=shown(known.file, a.place),
                     line=known.line,
                     reason=reason,
                     entered_a=_entered(one),

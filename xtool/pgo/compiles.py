@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +19,8 @@ _TAKES_VALUE = frozenset(
     )
 )
 _OF_CODE = re.compile(r"-(O|f(?!profile-|file-prefix-map|debug-|macro-prefix-map|diagnostics)|m|D|U|std=)")
+
+_DATED = "-D__TIMESTAMP__="
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +80,36 @@ def _mangled(path: str) -> str:
     return "#".join("^" if part == ".." else part for part in path.split("/"))
 
 
-def read_compiles(trace: Path) -> tuple[Compile, ...]:
+def read_compiles(trace: Path, own: Collection[str] = ()) -> tuple[Compile, ...]:
     """Read what the wrappers noted of each compile.
 
     Args:
         trace: their folder.
+        own: options that wrappers add for the target, which are no choice of the project's.
     """
-    return tuple(each for note in sorted(trace.glob("*.cmd")) for each in _read(note))
+    return tuple(each for note in sorted(trace.glob("*.cmd")) for each in _read(note, own))
 
 
-def _read(note: Path) -> Iterator[Compile]:
+def _read(note: Path, own: Collection[str]) -> Iterator[Compile]:
     place, *words = note.read_bytes().decode("utf-8", "surrogateescape").rstrip("\0").split("\0")
     first, _, rest = note.with_suffix(".d").read_text("utf-8", "surrogateescape").partition("\n")
     cwd = Path(first.removeprefix("# "))
-    headers = tuple(dict.fromkeys(os.path.normpath(cwd / name) for name in dependencies(rest)))
+    headers = [os.path.normpath(cwd / name) for name in dependencies(rest)]
     errors = note.with_suffix(".err")
     said = errors.read_text("utf-8", "replace") if errors.is_file() else ""
     sources, output, flags = _parse(words)
     for source in sources:
         aux = _aux(source, output, linked="-c" not in words, several=len(sources) > 1)
-        own = note.with_suffix(".gcno")
+        beside = note.with_suffix(".gcno")
         yield Compile(
             place=place,
             cwd=cwd,
             aux=aux,
             source=source,
-            flags=flags,
-            notes=own if len(sources) == 1 else cwd / f"{aux}.gcno",
-            headers=headers,
+            flags=tuple(flag for flag in flags if flag not in own and not flag.startswith(_DATED)),
+            notes=beside if len(sources) == 1 else cwd / f"{aux}.gcno",
+            # Of what the preprocessor notes there, the source itself is no part.
+            headers=tuple(dict.fromkeys([os.path.normpath(cwd / source), *headers])),
             said=said,
             order=note.stat().st_mtime_ns,
         )

@@ -56,6 +56,12 @@ class Names:
         """The path that a name stands for in this build."""
         return self.candidates(text)[0]
 
+    def shown(self, text: str) -> str:
+        """A path for people: folders by the names that stand for them, machine and Python as they are."""
+        for word, name in self._words:
+            text = text.replace(name, word)
+        return text.removeprefix("./")
+
     def candidates(self, text: str) -> Sequence[str]:
         """All spellings of the path that a name stands for in this build, GCC's own first.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from xtool.pgo.names import is_own, shown
@@ -142,6 +142,7 @@ def make(
     *,
     origin: str,
     training: Training | None,
+    show: Callable[[str], str] = str,
     demangle: Callable[[Sequence[str]], Sequence[str]],
 ) -> PgoReport:
     """Put a report together.
@@ -151,19 +152,21 @@ def make(
         uses: what stage 2 made of it.
         origin: `trained`, or the file that it was loaded from.
         training: how it went, where there was one.
+        show: gives the name of a file for people.
         demangle: gives the names of functions as people write them.
     """
+    uses = [replace(use, source=show(use.source)) for use in uses]
     compiled = {use.key for use in uses}
     unused = tuple(each.key for each in profile.objects if each.key not in compiled)
     return PgoReport(
         profile=profile,
         origin=origin,
         training=training,
-        files=coverage(profile.objects),
-        hottest=hottest(profile.objects, demangle),
+        files=tuple(replace(each, file=show(each.file)) for each in coverage(profile.objects)),
+        hottest=tuple(replace(each, file=show(each.file)) for each in hottest(profile.objects, demangle)),
         uses=tuple(uses),
         unused=unused,
-        findings=tuple(_findings(profile, uses, unused, training)),
+        findings=tuple(_findings(profile, uses, unused, training, show)),
     )
 
 
@@ -232,7 +235,11 @@ def _plain_name(function: Function) -> str:
 
 
 def _findings(
-    profile: Profile, uses: Sequence[ObjectUse], unused: Sequence[str], training: Training | None
+    profile: Profile,
+    uses: Sequence[ObjectUse],
+    unused: Sequence[str],
+    training: Training | None,
+    show: Callable[[str], str],
 ) -> Iterable[Finding]:
     if training is not None and training.lost:
         count = training.lost
@@ -245,9 +252,12 @@ def _findings(
         )
     for each in profile.objects:
         if not each.counted or not any(function.counters for function in each.functions):
-            yield _not_run(each, "was not run by the training")
+            yield _not_run(show(shown(each.source, each.place)), "was not run by the training")
         elif not any(f.coverage and f.coverage.covered for f in each.functions):
-            yield _not_run(each, "was loaded by the training, but no function of it was called")
+            yield _not_run(
+                show(shown(each.source, each.place)),
+                "was loaded by the training, but no function of it was called",
+            )
     known = {each.key for each in profile.objects if each.counted}
     for use in uses:
         yield from _of_use(use, known)
@@ -255,16 +265,16 @@ def _findings(
         yield warning(
             "unused-profile",
             "is in the profile, and this build has no such object",
-            file=key,
+            file=show(key),
             cure="is the profile of another version or configuration? train again",
         )
 
 
-def _not_run(each: ObjectProfile, what: str) -> Finding:
+def _not_run(source: str, what: str) -> Finding:
     return warning(
         "not-covered",
         f"{what}: it is compiled without a profile",
-        file=each.source,
+        file=source,
         cure="train what it does, if users do it often",
     )
 

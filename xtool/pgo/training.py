@@ -196,13 +196,18 @@ def _run(env: TargetEnv, command: str, part: Path, job: Job) -> float:
     )
     if done.returncode != 0:
         raise CommandFailed(
-            f"the training command {proc.describe_exit(done.returncode)}",
+            f"the training command {proc.describe_exit(_of_shell(done.returncode))}",
             facts=[f"command: {command}", *done.stdout.splitlines()[-_SHOWN_LINES:]],
             hint=f"`xtool run --target {env.target.name} --with WHEEL -- {command}` runs it by hand; "
             "`--pgo-requires` names what it needs",
             code="training-failed",
         )
     return round(done.seconds, 3)
+
+
+def _of_shell(returncode: int) -> int:
+    """The exit code of what a shell ran, minus the signal that ended it."""
+    return 128 - returncode if 128 < returncode < 160 else returncode
 
 
 def _install_hook(env: TargetEnv, runtime: Runtime) -> None:

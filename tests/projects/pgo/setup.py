@@ -1,4 +1,4 @@
-"""C, C++ whose templates two objects share, a static library, and a source that Cython writes in the build."""
+"""C, C++ whose templates two objects share, a static library, and a source that Cython writes."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup

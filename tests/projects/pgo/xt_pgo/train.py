@@ -1,4 +1,4 @@
-"""What users do with it, in as many ways of running processes as there are: `python -m xt_pgo.train WAY ...`."""
+"""What users do, in as many ways of running processes as there are: `python -m xt_pgo.train WAY ...`."""
 
 import multiprocessing
 import os
