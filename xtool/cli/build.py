@@ -142,8 +142,9 @@ def _write_page(session: Session, report: BuildReport, html: str | None) -> str 
         return None
     from xtool.pgo.page import write_page
 
+    written = write_page(Path(html), reports)
     session.console.info(f"wrote {html}")
-    return str(write_page(Path(html), reports))
+    return str(written)
 
 
 def _failed_data(cell: Outcome) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _report(report: PgoReport, anchor: str) -> Iterator[str]:
         yield from _commands(report.profile)
     yield from _hottest(report.hottest)
     yield from _files(report.files)
-    yield from _uses(report.uses, report.unused)
+    yield from _uses(report)
     yield from findings_list(report.findings)
     yield "</section>"
 
@@ -144,7 +144,7 @@ def _covered(files: Sequence[FileCoverage]) -> Iterator[tuple[str, str]]:
     arcs = words.percent(own.arcs_covered, own.arcs)
     yield "arcs taken", f"{own.arcs_covered} of {own.arcs} ({arcs})"
     if other is not None:
-        yield "other files", f"{other.functions_covered} of {other.functions} functions in {other.file}"
+        yield "of others", f"{other.functions_covered} of {other.functions} functions called in {other.file}"
 
 
 def _training(training: Training) -> Iterator[str]:
@@ -215,28 +215,40 @@ def _meter(share: float, text: str, kind: str = "") -> str:
     )
 
 
-def _uses(uses: Sequence[ObjectUse], unused: Sequence[str]) -> Iterator[str]:
-    rows = [(escaped(each.source), *_use(each)) for each in uses]
-    rows += [(escaped(key), '<span class="badge warn">not compiled</span>', "") for key in unused]
-    yield from _table("What the second stage used", ("object of", "profile", "what does not fit"), rows)
+def _uses(report: PgoReport) -> Iterator[str]:
+    counted = {
+        each.key: sum(bool(function.counters) for function in each.functions)
+        for each in report.profile.objects
+    }
+    rows = [
+        (escaped(each.source), _state(each), str(counted.get(each.key, 0)), _misfits(each))
+        for each in report.uses
+    ]
+    badge = '<span class="badge warn">not compiled</span>'
+    rows += [(escaped(key), badge, str(counted.get(key, 0)), "") for key in report.unused]
+    titles = ("object of", "profile", "functions counted", "what does not fit")
+    yield from _table("What the second stage used", titles, rows)
 
 
-def _use(each: ObjectUse) -> tuple[str, str]:
-    style, word = ("good", "used") if each.found else ("neutral", "none")
+def _state(each: ObjectUse) -> str:
+    if not each.found:
+        return '<span class="badge neutral">none</span>'
+    fits = not (each.mismatched or each.missing or each.changed or each.flags)
+    return f'<span class="badge {"good" if fits else "warn"}">used</span>'
+
+
+def _misfits(each: ObjectUse) -> str:
     notes = [
         ("other functions", each.mismatched),
         ("not in the profile", each.missing),
         ("changed files", each.changed),
         ("other options", (each.flags,) if each.flags else ()),
     ]
-    told = [
+    return "<br>".join(
         f"{label}: {', '.join(f'<code>{escaped(name)}</code>' for name in names)}"
         for label, names in notes
         if names
-    ]
-    if each.found and told:
-        style = "warn"
-    return f'<span class="badge {style}">{word}</span>', "<br>".join(told)
+    )
 
 
 def _table(title: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -56,7 +56,7 @@ def report_line(report: PgoReport) -> str:
     """The same in one line, for a wheel of many."""
     own, _ = totals(report.files)
     hottest = report.hottest[:1]
-    words = [origin(report), _coverage(own), used(report)]
+    words = [origin(report), _coverage(own), f"used {used(report)}"]
     words += [f"hottest {_hot_words(hottest)}"] if hottest else []
     return clean(f"{report.profile.label}: {'; '.join(words)}")
 
@@ -313,10 +313,7 @@ def kind_words(each: KindCounts) -> str:
 
 def change_words(change: FunctionChange) -> str:
     """`encode (src/a.c:665): 2 of 33 arcs differ; called 10 and 12 times`."""
-    if change.reason == "counters":
-        what = f"{differing(change)} differ"
-    else:
-        what = REASONS[change.reason]
+    what = f"{differing(change)} differ" if change.reason == "counters" else REASONS[change.reason]
     entered = dict.fromkeys((change.entered_a, change.entered_b))
     calls = [str(count) for count in entered if count is not None]
     called = f"; called {' and '.join(calls)} times" if change.run else "; never called" if calls else ""

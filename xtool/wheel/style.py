@@ -98,6 +98,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dt { margin-top: .4rem; font-size: .85rem; }
   main { padding: 1rem .7rem 2rem; }
+  .meter { width: 2.5rem; }
 }
 @media print { details > * { display: block; } .scroll { overflow: visible; } }
 """
