@@ -46,6 +46,8 @@ def solve(graph: Graph, counters: Sequence[int]) -> Flow | None:
     counted = [index for index, arc in enumerate(graph.arcs) if not arc.flags & ON_TREE]
     if counters and len(counters) != len(counted):
         return None
+    if graph.blocks > 2 + 2 * len(graph.arcs):
+        return None
     known: list[int | None] = [None] * len(graph.arcs)
     for place, index in enumerate(counted):
         known[index] = counters[place] if counters else 0
