@@ -185,7 +185,7 @@ def _train(work: Work) -> tuple[Profile, report.Training]:
     runner = native(kit, folder / "native") if request.native else replace(kit, emulator=best)
     workdir, counters = folder / "stage", folder / "counters"
     with ctx.log.step(f"building {work.label}, with counters"), work.clock("instrument"):
-        runtime = Runtime.make(ctx, kit, folder / "runtime")
+        runtime = Runtime.make(ctx, kit, work.version, folder / "runtime")
         workdir.mkdir(parents=True)
         counters.mkdir()
         project = project_folder(workdir)

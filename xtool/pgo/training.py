@@ -33,26 +33,38 @@ class Runtime:
         folder: where it lies.
         part: object file for every module and program.
         library: shared library, one a process.
+        module: the same for Python.
         alive: folder with a file for each process whose counters are not written.
     """
 
     folder: Path
     part: Path
     library: Path
+    module: Path
     alive: Path
 
     @classmethod
-    def make(cls, ctx: Context, kit: Kit, folder: Path) -> Runtime:
-        """Compile it for the target."""
+    def make(cls, ctx: Context, kit: Kit, version: str, folder: Path) -> Runtime:
+        """Compile it for a target and one of its Pythons."""
         alive = folder / "alive"
         alive.mkdir(parents=True)
-        runtime = cls(folder, folder / "part.o", folder / "libxtool-training.so", alive)
+        library, module = folder / "libxtool-training.so", folder / "_xtool_training.so"
+        runtime = cls(folder, folder / "part.o", library, module, alive)
         gcc: list[str | Path] = [kit.toolchain.tool("gcc"), f"--sysroot={kit.sysroot.path}"]
         gcc += [*kit.target.cflags, *_FLAGS]
         proc.run([*gcc, "-c", _RUNTIME / "part.c", "-o", runtime.part], log=ctx.log)
         # Without a soname the path itself is what modules need, wherever they are loaded from.
-        gcc += ["-shared", *kit.target.ldflags, f'-DXTOOL_PLACE="{alive}"', _RUNTIME / "training.c"]
-        proc.run([*gcc, "-o", runtime.library, "-lpthread"], log=ctx.log)
+        gcc += ["-shared", *kit.target.ldflags]
+        own: list[str | Path] = [
+            f'-DXTOOL_PLACE="{alive}"',
+            _RUNTIME / "training.c",
+            "-o",
+            library,
+            "-lpthread",
+        ]
+        proc.run([*gcc, *own], log=ctx.log)
+        includes = [f"-I{path}" for path in kit.pythons[version].includes]
+        proc.run([*gcc, *includes, _RUNTIME / "module.c", "-o", module, library], log=ctx.log)
         return runtime
 
 
@@ -198,7 +210,7 @@ def _run(env: TargetEnv, command: str, part: Path, job: Job) -> float:
         raise CommandFailed(
             f"the training command {proc.describe_exit(_of_shell(done.returncode))}",
             facts=[f"command: {command}", *done.stdout.splitlines()[-_SHOWN_LINES:]],
-            hint=f"`xtool run --target {env.target.name} --with WHEEL -- {command}` runs it by hand; "
+            hint=f"`xtool run --target {env.target.name} --with WHEEL -- sh -c CMD` runs it by hand; "
             "`--pgo-requires` names what it needs",
             code="training-failed",
         )
@@ -214,7 +226,7 @@ def _install_hook(env: TargetEnv, runtime: Runtime) -> None:
     """Have every Python of the environment load `xtool_training` when it starts."""
     text = (_RUNTIME / "xtool_training.py").read_text(encoding="utf-8")
     module = env.site_packages / "xtool_training.py"
-    module.write_text(text.replace('"@LIBRARY@"', repr(str(runtime.library))), encoding="utf-8")
+    module.write_text(text.replace('"@MODULE@"', repr(str(runtime.module))), encoding="utf-8")
     (env.site_packages / "xtool_training.pth").write_text("import xtool_training\n", encoding="utf-8")
 
 

@@ -21,8 +21,9 @@ static void name_of(char *path, size_t size) {
   snprintf(path, size, "%s/%ld", XTOOL_PLACE, (long)getpid());
 }
 
-/* Says that this process has counters which are not written yet. */
+/* Says that this process has counters which are not written yet, if it has any. */
 void xtool_training_begin(void) {
+  if (count == 0) return;
   char path[4096];
   name_of(path, sizeof path);
   int file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
@@ -47,14 +48,12 @@ void xtool_training_dump(void) {
 }
 
 void xtool_training_part(void (*dump)(void), void (*reset)(void)) {
-  if (count == 0) {
+  if (count == MOST) return;
+  parts[count].dump = dump;
+  parts[count].reset = reset;
+  if (count++ == 0) {
     pthread_atfork(0, 0, reset_all);
     xtool_training_begin();
-  }
-  if (count < MOST) {
-    parts[count].dump = dump;
-    parts[count].reset = reset;
-    count++;
   }
 }
 
