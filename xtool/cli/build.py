@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,7 @@ def _build(session: Session, source: str, html: str | None) -> Result:
     if not several:
         for wheel in report.wheels:
             session.console.info(describe(wheel))
+    _tell_profiles(session, report, short=several)
     page = _write_page(session, report, html)
     errors = _errors(report, labelled=several)
     return Result(
@@ -57,7 +59,7 @@ def _build(session: Session, source: str, html: str | None) -> Result:
         text="\n".join(str(wheel.path) for wheel in report.wheels),
         errors=tuple(errors),
         partial=bool(report.wheels and errors),
-        summary=f"\n{summary(report)}" if several else "",
+        summary="\n".join(["", summary(report), *_profile_lines(report)]) if several else "",
     )
 
 
@@ -109,6 +111,30 @@ def _pgo(session: Session, html: str | None) -> PgoRequest | None:
     )
 
 
+def _tell_profiles(session: Session, report: BuildReport, *, short: bool) -> None:
+    """What came of the wheels' profiles, in full unless it is told in the table of a matrix."""
+    details = session.console.verbosity >= 1
+    for wheel in report.wheels:
+        if wheel.pgo is not None and (details or not short):
+            from xtool.pgo import words
+
+            width = get_terminal_size((100, 24)).columns
+            if short:
+                session.console.info(f"\n{wheel.pgo.profile.label}:")
+            for line in words.report_lines(wheel.pgo, width, details=details):
+                session.console.info(line)
+
+
+def _profile_lines(report: BuildReport) -> list[str]:
+    """A line for each wheel that was built with a profile."""
+    reports = [wheel.pgo for wheel in report.wheels if wheel.pgo is not None]
+    if not reports:
+        return []
+    from xtool.pgo import words
+
+    return ["profiles:", *(f"  {words.report_line(each)}" for each in reports)]
+
+
 def _write_page(session: Session, report: BuildReport, html: str | None) -> str | None:
     """Write the page of the wheels' profiles."""
     reports = [wheel.pgo for wheel in report.wheels if wheel.pgo is not None]
@@ -116,8 +142,9 @@ def _write_page(session: Session, report: BuildReport, html: str | None) -> str 
         return None
     from xtool.pgo.page import write_page
 
+    written = write_page(Path(html), reports)
     session.console.info(f"wrote {html}")
-    return str(write_page(Path(html), reports))
+    return str(written)
 
 
 def _failed_data(cell: Outcome) -> dict[str, Any]:

@@ -77,7 +77,8 @@ class Profiling:
         """Shell commands of the wrapper for a link: add what counted code needs."""
         if self.stage == "use":
             return ""
-        parts = shlex.join(map(str, self.training))
+        # As the linker's own words they are no inputs of GCC, which names an only input's counters otherwise.
+        parts = shlex.join(word for path in self.training for word in ("-Xlinker", str(path)))
         bare = f'  if [ -z "$bare" ]; then set -- "$@" {parts}; fi\n' if parts else ""
         return f'{bare}  set -- "$@" -fprofile-generate\n'
 

@@ -7,8 +7,12 @@ machine: see `xtool.pgo.identity` and `xtool.pgo.names`.
 from __future__ import annotations
 
 import json
+import lzma
 import os
+import struct
+import textwrap
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,16 +20,20 @@ from typing import Any, get_args
 
 from xtool.errors import ArchiveError, StoreError, UsageError
 from xtool.pgo.identity import Scope
-from xtool.pgo.notes import COUNTER_NAMES
+from xtool.pgo.notes import COUNTER_NAMES, INDIRECT, TOPN
 from xtool.pgo.profile import Coverage, Function, ObjectProfile, Profile
 
 SCHEMA = 1
 KIND = "xtool profile"
 
-_INDEX = "index.json"
+INDEX = "index.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAX_SIZE = 1 << 30
-"""Bytes that a profile may have when unpacked; one of a large project has some tens of millions."""
+"""Bytes that profiles may have when unpacked; that of a large project has some tens of millions."""
+
+# zipfile's, for what it makes no sense of, cannot unpack, or will not without a password; then the reader's.
+_OF_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError)
+_BROKEN = (*_OF_ZIP, KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def write(path: Path, profiles: Sequence[Profile]) -> Path:
@@ -53,7 +61,7 @@ def write(path: Path, profiles: Sequence[Profile]) -> Path:
                 f"cannot write {path}: it is no ordinary file", hint="name a file after `--pgo-save`"
             )
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in {_INDEX: _dump(index), **members}.items():
+            for name, text in {INDEX: _dump(index), **members}.items():
                 info = zipfile.ZipInfo(name, _EPOCH)
                 info.external_attr = 0o644 << 16
                 info.compress_type = zipfile.ZIP_DEFLATED
@@ -80,8 +88,8 @@ def read(path: Path) -> tuple[Profile, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > _MAX_SIZE:
-                raise ArchiveError(f"{path} is too large for a profile")
-            index = json.loads(archive.read(_INDEX))
+                raise _malformed(path, f"it would have more than {_MAX_SIZE >> 20} MiB")
+            index = json.loads(archive.read(INDEX))
             if not isinstance(index, dict) or index.get("kind") != KIND:
                 raise _malformed(path, "it is another kind of archive")
             if index["schema"] != SCHEMA:
@@ -91,7 +99,9 @@ def read(path: Path) -> tuple[Profile, ...]:
                     hint="train again, or use the xtool that wrote it",
                     code="profile-schema",
                 )
-            return tuple(_profile(json.loads(archive.read(each["file"]))) for each in index["profiles"])
+            return tuple(
+                _profile(json.loads(archive.read(_text(each["file"])))) for each in _list(index["profiles"])
+            )
     except FileNotFoundError:
         raise UsageError(
             f"there is no profile {path}",
@@ -100,11 +110,12 @@ def read(path: Path) -> tuple[Profile, ...]:
         ) from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", code="no-profile") from error
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except _BROKEN as error:
         raise _malformed(path, f"{type(error).__name__}: {error}") from error
 
 
 def _malformed(path: Path, why: str) -> ArchiveError:
+    why = textwrap.shorten(why, 300, placeholder=" ...")
     return ArchiveError(
         f"{path} is no profile that xtool has saved",
         facts=[why],
@@ -175,28 +186,29 @@ def _profile(data: Mapping[str, Any]) -> Profile:
         target=_text(data["target"]),
         python=_text(data["python"]),
         compiler=_text(data["compiler"]),
-        format=_text(data["format"]),
+        format=_format(data["format"]),
         trained=_text(data["trained"]),
-        commands=tuple(map(_text, data["commands"])),
-        objects=tuple(_object(each) for each in data["objects"]),
+        commands=_texts(data["commands"]),
+        objects=tuple(_object(each) for each in _list(data["objects"])),
     )
 
 
 def _object(data: Mapping[str, Any]) -> ObjectProfile:
     place, aux = _text(data["place"]), _text(data["aux"])
-    if ".." in place.split("/") or (aux.startswith("/") and ".." in aux.split("/")):
+    # Counters are written below a folder of theirs, at this place.
+    if place.startswith("/") or ".." in place.split("/") or (aux.startswith("/") and ".." in aux.split("/")):
         raise ValueError(f"an object outside the project: {place}/{aux}")
     return ObjectProfile(
         place=place,
         aux=aux,
         source=_text(data["source"]),
-        modules=tuple(map(_text, data["modules"])),
-        flags=tuple(map(_text, data["flags"])),
+        modules=_texts(data["modules"]),
+        flags=_texts(data["flags"]),
         sources={_text(name): _text(digest) for name, digest in data["sources"].items()},
         runs=_number(data["runs"]),
         highest=_number(data["highest"]),
-        functions=tuple(_function(each) for each in data["functions"]),
-        counted=bool(data["counted"]),
+        functions=tuple(_function(each) for each in _list(data["functions"])),
+        counted=_flag(data["counted"]),
     )
 
 
@@ -205,10 +217,6 @@ def _function(data: Mapping[str, Any]) -> Function:
     if scope not in get_args(Scope):
         raise ValueError(f"no scope: {scope!r}")
     shape = data.get("coverage")
-    counters = {
-        COUNTER_NAMES.index(name): tuple(_count(value) for value in values)
-        for name, values in data["counters"].items()
-    }
     return Function(
         name=_text(data["name"]),
         file=_text(data["file"]),
@@ -217,11 +225,49 @@ def _function(data: Mapping[str, Any]) -> Function:
         ident=_number(data["ident"]),
         lineno_checksum=_number(data["lineno"]),
         cfg_checksum=_number(data["cfg"]),
-        counters=counters,
-        coverage=Coverage(*map(_count, shape)) if shape is not None else None,
-        lent=bool(data.get("lent", False)),
-        artificial=bool(data.get("artificial", False)),
+        counters=dict(_counters(name, values) for name, values in data["counters"].items()),
+        coverage=Coverage(*map(_count, _list(shape))) if shape is not None else None,
+        lent=_flag(data.get("lent", False)),
+        artificial=_flag(data.get("artificial", False)),
     )
+
+
+def _counters(name: str, values: Any) -> tuple[int, tuple[int, ...]]:
+    kind = COUNTER_NAMES.index(name)
+    counters = tuple(_count(value) for value in _list(values))
+    if kind in (TOPN, INDIRECT):
+        at = 0
+        while at < len(counters):
+            if at + 2 > len(counters) or counters[at + 1] < 0:
+                raise ValueError(f"no lists of values: {counters!r}")
+            at += 2 + 2 * counters[at + 1]
+        if at != len(counters):
+            raise ValueError(f"no lists of values: {counters!r}")
+    return kind, counters
+
+
+def _format(value: Any) -> str:
+    """GCC's version, as four bytes of its files."""
+    text = _text(value)
+    if len(text) != 4 or not text.isascii():
+        raise ValueError(f"no version of GCC's files: {value!r}")
+    return text
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"no list: {value!r}")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(_text, _list(value)))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"neither true nor false: {value!r}")
+    return value
 
 
 def _text(value: Any) -> str:

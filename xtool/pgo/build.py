@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xtool import proc
 from xtool.context import Context
 from xtool.crossenv.profiling import Profiling
 from xtool.crossenv.wrappers import prefix_maps
 from xtool.errors import CommandFailed, UsageError
-from xtool.kit import Kit, Toolchain
+from xtool.kit import Kit
 from xtool.pgo import collect, report, usage
 from xtool.pgo.compiles import read_compiles
+from xtool.pgo.demangle import demangle
 from xtool.pgo.names import Names
 from xtool.pgo.notes import read_data
 from xtool.pgo.profile import Profile
@@ -324,7 +324,7 @@ def _optimise(
         origin=origin,
         training=training,
         show=names.shown,
-        demangle=partial(demangle, work.ctx, kit.toolchain),
+        demangle=partial(demangle, work.ctx, kit.toolchain.tool("c++filt")),
     )
     return raw, made
 
@@ -343,12 +343,3 @@ def names_of(cross: CrossEnv, kit: Kit) -> Names:
         python=f"cpython-{parse_python(cross.version).release.replace('.', '')}",
         triplet=kit.target.triplet,
     )
-
-
-def demangle(ctx: Context, toolchain: Toolchain, names: Sequence[str]) -> Sequence[str]:
-    """Names of functions as people write them; the compiler's own suffixes left off."""
-    if not names:
-        return ()
-    text = "".join(f"{name.partition('.')[0]}\n" for name in names)
-    done = proc.run([toolchain.tool("c++filt")], log=ctx.log, stdin=text)
-    return done.stdout.splitlines()

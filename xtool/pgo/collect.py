@@ -20,7 +20,7 @@ from xtool.pgo import identity
 from xtool.pgo.compiles import Compile
 from xtool.pgo.flow import solve
 from xtool.pgo.names import Names
-from xtool.pgo.notes import ARCS, INDIRECT, TOPN, Counts, Data, Graph, read_data, read_notes
+from xtool.pgo.notes import ARCS, INDIRECT, TOPN, Counts, Data, Graph, lists, read_data, read_notes
 from xtool.pgo.profile import Coverage, Function, ObjectProfile
 
 
@@ -230,20 +230,10 @@ def _steady(kind: int, values: tuple[int, ...]) -> tuple[int, ...]:
     if kind not in (TOPN, INDIRECT):
         return values
     out: list[int] = []
-    for total, pairs in _lists(values):
+    for total, pairs in lists(values):
         ordered = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
         out += [total, len(pairs), *(number for pair in ordered for number in pair)]
     return tuple(out)
-
-
-def _lists(values: tuple[int, ...]) -> Iterable[tuple[int, list[tuple[int, int]]]]:
-    """Total, and pairs of value and count, of each counter of values as it stands in a file."""
-    at = 0
-    while at + 2 <= len(values):
-        total, count = values[at : at + 2]
-        flat = values[at + 2 : at + 2 + 2 * count]
-        yield total, list(zip(flat[::2], flat[1::2], strict=False))
-        at += 2 + 2 * count
 
 
 def _renumbered(functions: Iterable[Function], by: Mapping[int, int]) -> tuple[Function, ...]:
@@ -260,7 +250,7 @@ def renumbered(function: Function, by: Mapping[int, int]) -> Function:
     if INDIRECT not in function.counters:
         return function
     out: list[int] = []
-    for total, pairs in _lists(function.counters[INDIRECT]):
+    for total, pairs in lists(function.counters[INDIRECT]):
         out += [total, len(pairs)]
         for value, count in pairs:
             out += [by.get(value, value), count]

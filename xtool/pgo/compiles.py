@@ -97,17 +97,18 @@ def _read(note: Path, own: Collection[str]) -> Iterator[Compile]:
     headers = [os.path.normpath(cwd / name) for name in dependencies(rest)]
     errors = note.with_suffix(".err")
     said = errors.read_text("utf-8", "replace") if errors.is_file() else ""
-    sources, output, flags = _parse(words)
-    for source in sources:
-        aux = _aux(source, output, linked="-c" not in words, several=len(sources) > 1)
+    given = _parse(words)
+    linked = not {"-c", "-S"} & set(words)
+    for source in given.sources:
+        aux = _linked_aux(source, given) if linked else _aux(source, given.output)
         beside = note.with_suffix(".gcno")
         yield Compile(
             place=place,
             cwd=cwd,
             aux=aux,
             source=source,
-            flags=tuple(flag for flag in flags if flag not in own and not flag.startswith(_DATED)),
-            notes=beside if len(sources) == 1 else cwd / f"{aux}.gcno",
+            flags=tuple(flag for flag in given.flags if flag not in own and not flag.startswith(_DATED)),
+            notes=beside if len(given.sources) == 1 else cwd / f"{aux}.gcno",
             # Of what the preprocessor notes there, the source itself is no part.
             headers=tuple(dict.fromkeys([os.path.normpath(cwd / source), *headers])),
             said=said,
@@ -115,9 +116,19 @@ def _read(note: Path, own: Collection[str]) -> Iterator[Compile]:
         )
 
 
-def _parse(words: Sequence[str]) -> tuple[list[str], str, tuple[str, ...]]:
-    """Sources, output and the options of code of a command line."""
-    sources, output = [], ""
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """What a compiler was told: sources, how many inputs in all, the output, the options of code."""
+
+    sources: tuple[str, ...]
+    inputs: int
+    output: str
+    flags: tuple[str, ...]
+
+
+def _parse(words: Sequence[str]) -> _Command:
+    inputs: list[str] = []
+    output = ""
     flags: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -131,18 +142,26 @@ def _parse(words: Sequence[str]) -> tuple[list[str], str, tuple[str, ...]]:
             output = word[2:]
         elif word.startswith("-"):
             flags += [word] if _OF_CODE.match(word) else []
-        elif _SOURCE.search(word):
-            sources.append(word)
-    return sources, output, tuple(flags)
+        else:
+            inputs.append(word)
+    sources = tuple(word for word in inputs if _SOURCE.search(word))
+    return _Command(sources, len(inputs), output, tuple(flags))
 
 
-def _aux(source: str, output: str, *, linked: bool, several: bool) -> str:
-    """GCC's name for files beside an object ("Overall Options", `-dumpbase`, in GCC's manual)."""
-    stem = PurePosixPath(source).stem
-    if linked:
-        return f"{output}-{stem}" if output else f"a-{stem}" if several else stem
+def _aux(source: str, output: str) -> str:
+    """GCC's name for files beside the object ("Overall Options", `-dumpbase`, in GCC's manual)."""
     if not output:
-        return stem
+        return PurePosixPath(source).stem
     head, slash, name = output.rpartition("/")
     base, dot, _ = name.rpartition(".")
     return f"{head}{slash}{base if dot else name}"
+
+
+def _linked_aux(source: str, given: _Command) -> str:
+    """The same where the compiler links too: the program's name and the source's, once if they are one."""
+    stem = PurePosixPath(source).stem
+    head, slash, name = given.output.rpartition("/")
+    base = "a" if name in ("", "a.out") else name.removesuffix(".exe") or name
+    if given.inputs == 1 and base == stem:
+        return f"{head}{slash}{base}"
+    return f"{head}{slash}{base}-{stem}"

@@ -46,6 +46,8 @@ def solve(graph: Graph, counters: Sequence[int]) -> Flow | None:
     counted = [index for index, arc in enumerate(graph.arcs) if not arc.flags & ON_TREE]
     if counters and len(counters) != len(counted):
         return None
+    if graph.blocks > 2 + 2 * len(graph.arcs):
+        return None
     known: list[int | None] = [None] * len(graph.arcs)
     for place, index in enumerate(counted):
         known[index] = counters[place] if counters else 0
@@ -76,7 +78,8 @@ def _propagate(
     """Fill in what follows; whether everything did.
 
     A block whose arcs on one side are all known tells how often it was run, and so the one unknown arc on
-    the other side. Entry and exit have one side only, and together the flow of the other.
+    the other side. Entry and exit have one side only. Any other block without arcs on one side is where GCC
+    has left out how it is come by (`setjmp`); gcov takes it for one that is never run, too.
     """
     left = sum(value is None for value in known)
     waiting = list(range(len(entering)))
@@ -84,7 +87,9 @@ def _propagate(
         block = waiting.pop()
         into, out = entering[block], leaving[block]
         for here, there in ((into, out), (out, into)):
-            if not here or any(known[index] is None for index in here):
+            if any(known[index] is None for index in here):
+                continue
+            if not here and block in (_ENTRY, _EXIT):
                 continue
             total = sum(known[index] or 0 for index in here)
             missing = [index for index in there if known[index] is None]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from xtool.crossenv.profiling import SOURCE
+
+_OWN, _MADE = "/xtool/source/", "/xtool/temporary/"
+"""What stands for the project's folder and for that of temporary files in names that compilers are told."""
 
 _PLATFORM, _PYTHON, _TRIPLET = "@platform@", "@python@", "@triplet@"
 
@@ -81,6 +87,27 @@ class Names:
             if name.startswith("/xtool/toolchain"):
                 folders.reverse()
         return found
+
+
+def shown(file: str, place: str = SOURCE) -> str:
+    """A file as people name it: `src/a.c`, from the project's folder, however the compiler was told of it.
+
+    Args:
+        file: its name in a profile: `./src/a.c`, `../src/a.c`, `/xtool/source/src/a.c`, `/xtool/python/x.h`.
+        place: the place that its compiler was started in.
+    """
+    if file and not file.startswith("/"):
+        file = os.path.normpath(f"{place}/{file}")
+    return file.removeprefix(_OWN).removeprefix(f"{SOURCE}/")
+
+
+def is_own(file: str) -> bool:
+    """Whether a file is the project's, and not of the toolchain, the sysroot, Python or a build requirement.
+
+    Args:
+        file: its name, as `shown` gives it.
+    """
+    return not file.startswith("/") or file.startswith(_MADE)
 
 
 def _replace_folder(text: str, folder: str, name: str) -> str:

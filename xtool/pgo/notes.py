@@ -39,6 +39,8 @@ _COUNTERS = 0x01A10000
 _OBJECT_SUMMARY = 0xA1000000
 
 _MAX_SIZE = 256 << 20
+_MAX_ZEROS = 1 << 23
+"""Counters of a file that may be left out for being zero: a few bytes of a broken file ask for gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class _Reader:
     data: bytes
     order: str = "<"
     at: int = 0
+    zeros: int = 0
     _words: struct.Struct = field(default_factory=lambda: struct.Struct("<I"))
 
     def begin(self, magic: bytes) -> str:
@@ -188,6 +191,9 @@ class _Reader:
     def counters(self, length: int) -> tuple[int, ...]:
         """The 64-bit counters of a record, the low word first in either byte order."""
         if length < 0:
+            self.zeros -= length // 8
+            if self.zeros > _MAX_ZEROS:
+                raise self.malformed("it has too many counters")
             return (0,) * (-length // 8)
         words = struct.unpack_from(f"{self.order}{length // 4}I", self.data, self.at)
         pairs = zip(words[::2], words[1::2], strict=False)
@@ -202,10 +208,9 @@ def _signed(value: int) -> int:
 
 
 def _open(path: Path, magic: bytes) -> tuple[_Reader, str]:
-    with path.open("rb") as file:
-        data = file.read(_MAX_SIZE + 1)
-    reader = _Reader(path, data)
-    if len(data) > _MAX_SIZE:
+    small = path.stat().st_size <= _MAX_SIZE
+    reader = _Reader(path, path.read_bytes() if small else b"")
+    if not small:
         raise reader.malformed("it is too large")
     return reader, reader.begin(magic)
 
@@ -317,3 +322,20 @@ def _halves(values: Sequence[int]) -> Iterator[int]:
     for value in values:
         yield value & 0xFFFFFFFF
         yield value >> 32 & 0xFFFFFFFF
+
+
+def lists(values: Sequence[int]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """The counters of values (`TOPN`, `INDIRECT`) as they stand in a file, where each is a list.
+
+    Args:
+        values: the counters of a function of one of these kinds.
+
+    Yields:
+        How many values were seen, and pairs of a value and how often it was seen.
+    """
+    at = 0
+    while at + 2 <= len(values):
+        total, count = values[at], max(0, values[at + 1])
+        flat = values[at + 2 : at + 2 + 2 * count]
+        yield total, list(zip(flat[::2], flat[1::2], strict=False))
+        at += 2 + 2 * count

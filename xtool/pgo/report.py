@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from xtool.pgo.profile import Function, ObjectProfile, Profile
+from xtool.pgo.names import is_own, shown
+from xtool.pgo.profile import Coverage, Function, ObjectProfile, Profile
 from xtool.pgo.usage import ObjectUse
 from xtool.wheel.findings import Finding, warning
 
@@ -20,7 +21,7 @@ class FileCoverage:
     """What the training covered of one source file.
 
     Args:
-        file: its name (`src/a.c`, `/xtool/toolchain/.../vector`).
+        file: its name, from the project's folder (`src/a.c`); those of others begin with `/xtool/`.
         functions: how many functions it has in the wheel.
         functions_covered: how many of them were called.
         arcs: how many arcs they have.
@@ -161,59 +162,72 @@ def make(
         profile=profile,
         origin=origin,
         training=training,
-        files=tuple(replace(each, file=show(each.file)) for each in _files(profile.objects)),
-        hottest=tuple(replace(each, file=show(each.file)) for each in _hottest(profile.objects, demangle)),
+        files=tuple(replace(each, file=show(each.file)) for each in coverage(profile.objects)),
+        hottest=tuple(replace(each, file=show(each.file)) for each in hottest(profile.objects, demangle)),
         uses=tuple(uses),
         unused=unused,
         findings=tuple(_findings(profile, uses, unused, training, show)),
     )
 
 
-def _own(objects: Iterable[ObjectProfile]) -> Iterable[Function]:
-    """Functions with what was counted in them, each where it was counted."""
+def _own(objects: Iterable[ObjectProfile]) -> Iterable[tuple[str, Function, Coverage]]:
+    """Functions with their files and with what was counted in them, each where it was counted."""
     for each in objects:
         for function in each.functions:
             if function.coverage is not None and not function.lent and not function.artificial:
-                yield function
+                yield shown(function.file, each.place), function, function.coverage
 
 
-def _files(objects: Iterable[ObjectProfile]) -> Iterable[FileCoverage]:
-    """By file; a function that several objects have copies of is one function."""
-    by_file: dict[str, dict[tuple[str, int], list[Function]]] = defaultdict(lambda: defaultdict(list))
-    for function in _own(objects):
-        by_file[function.file][function.name, function.line].append(function)
-    found = [_file(file, functions) for file, functions in by_file.items()]
-    return sorted(found, key=lambda each: (each.file.startswith("/"), -each.weight, each.file))
+def coverage(objects: Iterable[ObjectProfile]) -> tuple[FileCoverage, ...]:
+    """What was covered of each file: the project's own first, those with the most work before others.
+
+    A function that several objects have copies of is one function.
+
+    Args:
+        objects: the objects of a wheel.
+    """
+    by_file: dict[str, dict[tuple[str, int], list[Coverage]]] = defaultdict(lambda: defaultdict(list))
+    for file, function, shape in _own(objects):
+        by_file[file][function.name, function.line].append(shape)
+    found = [_file(file, functions.values()) for file, functions in by_file.items()]
+    return tuple(sorted(found, key=lambda each: (not is_own(each.file), -each.weight, each.file)))
 
 
-def _file(file: str, functions: Mapping[tuple[str, int], Sequence[Function]]) -> FileCoverage:
-    best = [
-        max((f.coverage for f in copies if f.coverage), key=lambda c: (c.covered, c.arcs))
-        for copies in functions.values()
-    ]
+def _file(file: str, functions: Iterable[Sequence[Coverage]]) -> FileCoverage:
+    every = list(functions)
+    best = [max(copies, key=lambda shape: (shape.covered, shape.arcs)) for copies in every]
     return FileCoverage(
         file=file,
         functions=len(best),
         functions_covered=sum(each.entered > 0 or each.covered > 0 for each in best),
         arcs=sum(each.arcs for each in best),
         arcs_covered=sum(each.covered for each in best),
-        weight=sum(f.coverage.weight for copies in functions.values() for f in copies if f.coverage),
+        weight=sum(shape.weight for copies in every for shape in copies),
     )
 
 
-def _hottest(
+def hottest(
     objects: Iterable[ObjectProfile], demangle: Callable[[Sequence[str]], Sequence[str]]
-) -> Iterable[HotFunction]:
-    functions = list(_own(objects))
-    total = sum(f.coverage.weight for f in functions if f.coverage)
-    ordered = sorted(functions, key=lambda f: (-(f.coverage.weight if f.coverage else 0), f.name))
-    hot = [f for f in ordered[:_HOTTEST] if f.coverage and f.coverage.weight > 0]
-    names = demangle([f.name for f in hot])
-    for function, name in zip(hot, names, strict=True):
-        shape = function.coverage
-        if shape is not None:
-            share = round(shape.weight / total, 4)
-            yield HotFunction(name, function.file, function.line, shape.entered, share)
+) -> tuple[HotFunction, ...]:
+    """The functions with the most work, at most 20; the copies of one in several objects together.
+
+    Args:
+        objects: the objects of a wheel.
+        demangle: gives the names of functions as people write them.
+    """
+    work: dict[tuple[str, str, int], list[Coverage]] = defaultdict(list)
+    for file, function, shape in _own(objects):
+        work[function.name, file, function.line].append(shape)
+    weights = {key: sum(shape.weight for shape in shapes) for key, shapes in work.items()}
+    total = sum(weights.values())
+    hot = [key for key in sorted(weights, key=lambda key: (-weights[key], key)) if weights[key] > 0]
+    names = demangle([name for name, _, _ in hot[:_HOTTEST]])
+    return tuple(
+        HotFunction(
+            name, key[1], key[2], sum(shape.entered for shape in work[key]), round(weights[key] / total, 4)
+        )
+        for key, name in zip(hot, names, strict=False)
+    )
 
 
 def _plain_name(function: Function) -> str:
@@ -238,9 +252,12 @@ def _findings(
         )
     for each in profile.objects:
         if not each.counted or not any(function.counters for function in each.functions):
-            yield _not_run(show(each.source), "was not run by the training")
+            yield _not_run(show(shown(each.source, each.place)), "was not run by the training")
         elif not any(f.coverage and f.coverage.covered for f in each.functions):
-            yield _not_run(show(each.source), "was loaded by the training, but no function of it was called")
+            yield _not_run(
+                show(shown(each.source, each.place)),
+                "was loaded by the training, but no function of it was called",
+            )
     known = {each.key for each in profile.objects if each.counted}
     for use in uses:
         yield from _of_use(use, known)

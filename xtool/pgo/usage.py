@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xtool.pgo import collect
 from xtool.pgo.compiles import Compile, data_file
-from xtool.pgo.names import Names
+from xtool.pgo.names import Names, shown
 from xtool.pgo.notes import Counts, Data, write_data
 from xtool.pgo.profile import Function, ObjectProfile, Profile
 
@@ -28,7 +28,7 @@ class ObjectUse:
 
     Args:
         key: the object (`ObjectProfile.key`).
-        source: its source.
+        source: its source, from the project's folder.
         found: whether there was a file for it.
         missing: functions that the profile does not have.
         mismatched: functions that are not what they were when it was made.
@@ -105,7 +105,9 @@ def used(
             found.append(_use(key, one, known[key], names, project))
         # An object without functions has no profile, and its compiler asks for none.
         elif str(one.cwd / one.aux) in linked and _NO_FILE.search(one.said):
-            found.append(ObjectUse(key, names.abstract(one.source), found=False))
+            found.append(
+                ObjectUse(key, shown(names.abstract(one.source), names.abstract(one.place)), found=False)
+            )
     return tuple(found)
 
 
@@ -119,7 +121,7 @@ def _use(key: str, one: Compile, profile: ObjectProfile, names: Names, project: 
     now = collect.digests(one.headers, project, names)
     return ObjectUse(
         key=key,
-        source=profile.source,
+        source=shown(profile.source, profile.place),
         found=not _NO_FILE.search(one.said),
         missing=tuple(dict.fromkeys(_NOT_FOUND.findall(one.said))),
         mismatched=tuple(dict.fromkeys(_MISMATCH.findall(one.said))),

@@ -45,7 +45,7 @@ def write_page(path: Path, reports: Sequence[Report]) -> Path:
     body: list[str] = []
     if len(reports) > 1:
         items = (
-            f'<li><a href="#r{number}">{_text(report.path.name)}</a> {_badge(report)}</li>'
+            f'<li><a href="#r{number}">{escaped(report.path.name)}</a> {_badge(report)}</li>'
             for number, report in enumerate(reports)
         )
         body.append(f"<nav><ul>{''.join(items)}</ul></nav>")
@@ -111,17 +111,17 @@ def _document(title: str, body: Iterable[str], *, verb: str = "inspect") -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta name="generator" content="xtool {escape(__version__)}">',
-        f"<title>{_text(title)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n<main>",
+        f"<title>{escaped(title)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n<main>",
     ]
     foot = f"<footer>xtool {escape(__version__)}, <code>xtool {verb} --html</code></footer>"
     return "\n".join([*head, *body, foot, "</main>\n</body>\n</html>\n"])
 
 
 def _report(report: Report, anchor: str) -> Iterator[str]:
-    yield f'<section id="{anchor}"><h1>{_text(report.path.name)}</h1><p>{_badge(report)}</p>'
+    yield f'<section id="{anchor}"><h1>{escaped(report.path.name)}</h1><p>{_badge(report)}</p>'
     yield "<dl>"
     for label, value in _summary(report):
-        yield f"<dt>{_text(label)}</dt><dd>{_text(value)}</dd>"
+        yield f"<dt>{escaped(label)}</dt><dd>{escaped(value)}</dd>"
     yield "</dl>"
     picture = draw(report)
     if picture:
@@ -134,7 +134,7 @@ def _report(report: Report, anchor: str) -> Iterator[str]:
         )
         yield f"<figcaption>{caption}{legend(sorted(kinds))}</figcaption></figure>"
     yield from _ladder(report)
-    yield from _findings(report.findings)
+    yield from findings_list(report.findings)
     yield from _files(report)
     yield "</section>"
 
@@ -167,7 +167,7 @@ def _ladder(report: Report) -> Iterator[str]:
     blocked = [step for step in report.ladder if step.status == "blocked"]
     if not blocked:
         oldest = f"{report.earned_tag} is the oldest tag there is for {report.machine}"
-        yield f"<p>{_text(oldest)}.</p>"
+        yield f"<p>{escaped(oldest)}.</p>"
         return
     yield '<ol class="ladder">'
     for number, step in enumerate(blocked):
@@ -176,12 +176,12 @@ def _ladder(report: Report) -> Iterator[str]:
 
 
 def _step(step: Step, *, first: bool) -> Iterator[str]:
-    yield f"<li><h3>{_code(step_title(step, first=first))}</h3>"
+    yield f"<li><h3>{coded(step_title(step, first=first))}</h3>"
     for cure, obstacles in by_cure(step.obstacles):
-        shown = "".join(f"<li>{_code(obstacle_words(o))}</li>" for o in obstacles[:_SHOWN])
+        shown = "".join(f"<li>{coded(obstacle_words(o))}</li>" for o in obstacles[:_SHOWN])
         more = len(obstacles) - _SHOWN
         shown += f"<li>and {more} more</li>" if more > 0 else ""
-        yield f'<p class="cure">{_code(cure)}</p>'
+        yield f'<p class="cure">{coded(cure)}</p>'
         if len(obstacles) > 4:
             yield f"<details><summary>{len(obstacles)} things</summary><ul>{shown}</ul></details>"
         else:
@@ -189,15 +189,16 @@ def _step(step: Step, *, first: bool) -> Iterator[str]:
     yield "</li>"
 
 
-def _findings(findings: Sequence[Finding]) -> Iterator[str]:
+def findings_list(findings: Sequence[Finding]) -> Iterator[str]:
+    """What is not as it should be, with its cures, as lines of HTML."""
     if not findings:
         return
     yield '<h2>Findings</h2><ul class="findings">'
     for finding in findings:
         style = "bad" if finding.severity == "error" else "warn"
-        cure = f'<p class="cure">{_code(finding.cure)}</p>' if finding.cure else ""
+        cure = f'<p class="cure">{coded(finding.cure)}</p>' if finding.cure else ""
         badge = f'<span class="badge {style}">{escape(finding.severity)}</span>'
-        yield f"<li>{badge} {_code(str(finding))}{cure}</li>"
+        yield f"<li>{badge} {coded(str(finding))}{cure}</li>"
     yield "</ul>"
 
 
@@ -210,11 +211,11 @@ def _files(report: Report) -> Iterator[str]:
     for file in report.files:
         versions = ", ".join(f"{need.kind} {need.version}" for need in file.versions)
         cells = (file.name, size(file.size), versions, file_floor(file, report), file.decided_by)
-        yield "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>"
+        yield "<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in cells) + "</tr>"
     yield "</tbody></table></div>"
     for file in report.files:
-        rows = "".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>" for key, value in _details(file))
-        yield f"<details><summary><code>{_text(file.name)}</code></summary><dl>{rows}</dl></details>"
+        rows = "".join(f"<dt>{escaped(key)}</dt><dd>{escaped(value)}</dd>" for key, value in _details(file))
+        yield f"<details><summary><code>{escaped(file.name)}</code></summary><dl>{rows}</dl></details>"
 
 
 def _details(file: FileReport) -> Iterator[tuple[str, str]]:
@@ -243,7 +244,7 @@ def _details(file: FileReport) -> Iterator[tuple[str, str]]:
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield "<section><h1>Two side by side</h1><dl>"
     for side, report in (("a", comparison.a), ("b", comparison.b)):
-        yield f'<dt class="{side}">{side}</dt><dd>{_text(report.path.name)}</dd>'
+        yield f'<dt class="{side}">{side}</dt><dd>{escaped(report.path.name)}</dd>'
     yield "</dl>"
     yield from _changes(comparison.changes)
     yield "<h2>Machine code</h2>"
@@ -258,12 +259,12 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
 
 def _file_change(file: FileChange) -> Iterator[str]:
     if file.same:
-        yield f"<p><code>{_text(file.name)}</code>: no difference that counts</p>"
+        yield f"<p><code>{escaped(file.name)}</code>: no difference that counts</p>"
         return
-    yield f"<h3><code>{_text(file.name)}</code></h3>"
+    yield f"<h3><code>{escaped(file.name)}</code></h3>"
     yield from _changes(file.changes)
     if file.versions:
-        yield "<ul>" + "".join(f"<li>{_text(version_words(v))}</li>" for v in file.versions) + "</ul>"
+        yield "<ul>" + "".join(f"<li>{escaped(version_words(v))}</li>" for v in file.versions) + "</ul>"
     yield from _names(file.needed, "needed libraries")
     yield from _names(file.exports, "exported symbols")
     yield from _names(file.runtime_exports, "of these, libstdc++'s and libgcc's")
@@ -278,7 +279,7 @@ def _changes(changes: Sequence[Change]) -> Iterator[str]:
     for change in changes:
         cells = [change_label(change), *(change_value(change, v) for v in (change.a, change.b))]
         cells.append(difference(change))
-        yield "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>"
+        yield "<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in cells) + "</tr>"
     yield "</tbody></table></div>"
 
 
@@ -286,22 +287,23 @@ def _names(names: Names, what: str) -> Iterator[str]:
     for side, found in (("a", names.removed), ("b", names.added)):
         if found:
             yield (
-                f'<p><span class="{side}">{_text(what)} of {side} alone, {len(found)}:</span> '
+                f'<p><span class="{side}">{escaped(what)} of {side} alone, {len(found)}:</span> '
                 f"{_code_list(found)}</p>"
             )
 
 
 def _code_list(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
-    shown = ", ".join(f"<code>{_text(name)}</code>" for name in names[:_SHOWN])
+    shown = ", ".join(f"<code>{escaped(name)}</code>" for name in names[:_SHOWN])
     return shown + (f" and {more} more" if more > 0 else "")
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text from a file as HTML."""
     return escape(clean(text))
 
 
-def _code(text: str) -> str:
-    """Text with what stands in backticks set as code."""
-    parts = _text(text).split("`")
+def coded(text: str) -> str:
+    """Text from a file as HTML, with what stands in backticks set as code."""
+    parts = escaped(text).split("`")
     return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""The style sheet of the page that `xtool inspect --html` writes.
+"""The style sheet of the pages that `xtool inspect --html` and `xtool build --html` write.
 
 Colours have a contrast of at least 4.5 to 1 for text on their backgrounds (WCAG 2.2, 1.4.3) in both schemes.
 """
@@ -61,6 +61,11 @@ td:nth-child(2) { white-space: nowrap; }
 .changes td:nth-child(2) { white-space: normal; }
 .changes td:first-child { min-width: 6rem; }
 .changes td:last-child { white-space: nowrap; }
+td.figure { white-space: nowrap; }
+.meter { display: inline-block; width: 7rem; height: .6rem; margin-right: .5rem; overflow: hidden;
+  border: 1px solid var(--line); border-radius: .3rem; background: var(--band); vertical-align: -1px; }
+.meter i { display: block; height: 100%; background: var(--glibc); print-color-adjust: exact; }
+.meter.work i { background: var(--glibcxx); }
 details { margin: .35rem 0; }
 summary { cursor: pointer; overflow-wrap: anywhere; }
 figure { margin: 0; }
@@ -93,6 +98,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dt { margin-top: .4rem; font-size: .85rem; }
   main { padding: 1rem .7rem 2rem; }
+  .meter { width: 2.5rem; }
 }
 @media print { details > * { display: block; } .scroll { overflow: visible; } }
 """
