@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -56,11 +56,13 @@ class Project:
         source: a folder below `tests/projects/`, or a requirement of the index.
         environ: variables that it is built with under all circumstances.
         fortran: whether it needs the Fortran compiler.
+        training: the command that a profile is trained with once, before all builds, which then load it.
     """
 
     source: str
     environ: Mapping[str, str] = field(default_factory=dict)
     fortran: bool = False
+    training: str = ""
 
 
 DEBUG = {"XTOOL_CFLAGS": "-g", "XTOOL_CXXFLAGS": "-g", "XTOOL_FFLAGS": "-g"}
@@ -76,6 +78,8 @@ BUILDS = {
     "fortran -g": Project("floors", {"XT_FLOORS": "fortran", **DEBUG}, fortran=True),
     "openmp": Project("floors", {"XT_FLOORS": "openmp"}),
     "runtimes": Project("runtimes", fortran=True),
+    "pgo": Project("pgo", training="python -m xt_pgo.train"),
+    "pgo -flto": Project("pgo", LTO, training="python -m xt_pgo.train"),
     "markupsafe": Project("markupsafe==3.0.3"),
     "ujson": Project("ujson==5.11.0"),
     "zstandard": Project("zstandard==0.25.0"),
@@ -374,7 +378,10 @@ def _compare(
 ) -> list[str]:
     """Build a project under all circumstances and print its row; what is not the same."""
     problems: list[str] = []
-    first = _build(made["first"], label, shop.made(f"out/{label}/first"), arguments.target)
+    profile = _trained(shop, made["first"], label, arguments.target) if BUILDS[label].training else None
+    if isinstance(profile, str):
+        return [f"{label}: {profile}"]
+    first = _build(made["first"], label, shop.made(f"out/{label}/first"), arguments.target, profile)
     size = f"{first.stat().st_size / 1000:.0f} kB" if isinstance(first, Path) else "**failed**"
     print(f"| {label} | {size} |", end="", flush=True)
     for name in names:
@@ -382,7 +389,7 @@ def _compare(
             change = _everything if name == "everything" else CIRCUMSTANCES[name]
             made[name] = change(shop, made["first"])
         outdir = shop.made(f"out/{label}/{name}", made[name].user)
-        wheel = _build(made[name], label, outdir, arguments.target)
+        wheel = _build(made[name], label, outdir, arguments.target, profile)
         if isinstance(first, Path) and isinstance(wheel, Path):
             found = differences(first, wheel)
         else:
@@ -394,7 +401,20 @@ def _compare(
     return problems
 
 
-def _build(side: Side, label: str, outdir: Path, target: str) -> Path | str:
+def _trained(shop: Shop, side: Side, label: str, target: str) -> Path | str:
+    """The profile of a project, which every user may read, or what went wrong."""
+    path = shop.made(f"profiles/{label}") / "profile.zip"
+    words = ["--pgo", BUILDS[label].training, "--pgo-save", str(path)]
+    wheel = _build(side, label, shop.made(f"out/{label}/trained"), target, words=words)
+    if isinstance(wheel, str):
+        return wheel
+    path.chmod(0o644)
+    return path
+
+
+def _build(
+    side: Side, label: str, outdir: Path, target: str, profile: Path | None = None, words: Sequence[str] = ()
+) -> Path | str:
     """One build: the wheel, or what went wrong."""
     project = BUILDS[label]
     command = [
@@ -409,6 +429,7 @@ def _build(side: Side, label: str, outdir: Path, target: str) -> Path | str:
     ]
     command += ["--python-source", "debian", "--outdir", str(outdir), f"-j{side.jobs}", "--output", "json"]
     command += ["--fortran"] if project.fortran else []
+    command += ["--pgo-load", str(profile)] if profile else words
     environ = {**side.environ, **project.environ, "XTOOL_CACHE_DIR": str(side.cache)}
     environ.pop("SOURCE_DATE_EPOCH", None)
     started = time.monotonic()
