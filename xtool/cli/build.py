@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from shutil import get_terminal_size
@@ -22,6 +23,7 @@ _TOLD_IN_FULL = 3
 
 def _build(session: Session, source: str, html: str | None) -> Result:
     from xtool.build import matrix
+    from xtool.build.deliver import usable
     from xtool.build.pipeline import BuildRequest
     from xtool.cli.watch import MatrixView, describe, summary
 
@@ -38,13 +40,17 @@ def _build(session: Session, source: str, html: str | None) -> Result:
         log_dir=session.value("log-dir"),
         pgo=_pgo(session, html),
     )
-    report = matrix.build(session.ctx, request, MatrixView(session.console))
+    with ExitStack() as stack:
+        if html is not None:
+            hint = "name a file in another folder after `--html`"
+            stack.enter_context(usable(Path(html).parent, hint=hint))
+        report = matrix.build(session.ctx, request, MatrixView(session.console))
+        page = _write_page(session, report, html)
     several = len(report.cells) > 1
     if not several:
         for wheel in report.wheels:
             session.console.info(describe(wheel))
     _tell_profiles(session, report, short=several)
-    page = _write_page(session, report, html)
     errors = _errors(report, labelled=several)
     return Result(
         {
@@ -74,14 +80,20 @@ def _pgo(session: Session, html: str | None) -> PgoRequest | None:
     commands: tuple[str, ...] = session.value("pgo", ())
     loaded: Path | None = session.value("pgo-load")
     save: Path | None = session.value("pgo-save")
-    if session.value("no-pgo", False) or not (commands or loaded):
-        if html is not None or save is not None:
+    without = session.value("no-pgo", False)
+    if without or not (commands or loaded):
+        # What a project has set for its profiles waits for a build that has one.
+        if html is not None or (save is not None and not without):
             raise UsageError(
                 f"`{'--pgo-save' if html is None else '--html'}` is about a profile, and there is none",
                 hint="`--pgo CMD` trains one, `--pgo-load FILE` uses one",
                 code="no-profile",
             )
         return None
+    if html is not None and Path(html).is_dir():
+        raise UsageError(
+            f"`--html {html}` names a folder", hint="name a file for the page: `--html report.html`"
+        )
     if loaded and save:
         raise UsageError(
             "`--pgo-save` keeps what a training has counted, and `--pgo-load` does without one",
