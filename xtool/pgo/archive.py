@@ -7,7 +7,6 @@ machine: see `xtool.pgo.identity` and `xtool.pgo.names`.
 from __future__ import annotations
 
 import json
-import lzma
 import os
 import struct
 import textwrap
@@ -31,8 +30,10 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAX_SIZE = 1 << 30
 """Bytes that profiles may have when unpacked; that of a large project has some tens of millions."""
 
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 # zipfile's, for what it makes no sense of, cannot unpack, or will not without a password; then the reader's.
-_OF_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError)
+_OF_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
 _BROKEN = (*_OF_ZIP, KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -89,6 +90,8 @@ def read(path: Path) -> tuple[Profile, ...]:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > _MAX_SIZE:
                 raise _malformed(path, f"it would have more than {_MAX_SIZE >> 20} MiB")
+            if any(info.compress_type not in _METHODS for info in archive.infolist()):
+                raise _malformed(path, "it is packed in another way")
             index = json.loads(archive.read(INDEX))
             if not isinstance(index, dict) or index.get("kind") != KIND:
                 raise _malformed(path, "it is another kind of archive")

@@ -102,13 +102,11 @@ class PgoReport:
     @property
     def functions_used(self) -> int:
         """How many functions stage 2 had counters for."""
-        used = {use.key: use for use in self.uses}
+        mismatched = {use.key: len(use.mismatched) for use in self.uses if use.found}
         return sum(
-            1
+            max(0, sum(bool(function.counters) for function in each.functions) - mismatched[each.key])
             for each in self.profile.objects
-            if each.key in used and used[each.key].found
-            for function in each.functions
-            if function.counters and _plain_name(function) not in used[each.key].mismatched
+            if each.key in mismatched
         )
 
     def as_data(self) -> dict[str, Any]:
@@ -228,10 +226,6 @@ def hottest(
         )
         for key, name in zip(hot, names, strict=False)
     )
-
-
-def _plain_name(function: Function) -> str:
-    return function.name.partition(".")[0]
 
 
 def _findings(

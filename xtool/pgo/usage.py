@@ -15,11 +15,12 @@ from xtool.pgo.notes import Counts, Data, write_data
 from xtool.pgo.profile import Function, ObjectProfile, Profile
 
 _NO_FILE = re.compile(r"profile count data file not found \[-Wmissing-profile\]")
-_NOT_FOUND = re.compile(r"profile for function '([^']*)' not found in profile data \[-Wmissing-profile\]")
+_NOT_FOUND = re.compile(r"profile for function '(.+)' not found in profile data \[-Wmissing-profile\]")
 _MISMATCH = re.compile(
-    r"(?:the control flow of|number of counters in profile data for|source locations for) function '([^']*)'"
-    r".*\[-Wcoverage-mismatch\]"
+    r"(?:the control flow of|number of counters in profile data for|source locations for) function '(.+)'"
+    r" (?:does not match its profile data|have changed, ).*\[-Wcoverage-mismatch\]"
 )
+"""What GCC says of a function, by the name that people know it by (`gcc/coverage.cc`); in LC_ALL=C."""
 
 
 @dataclass(frozen=True, slots=True)
