@@ -312,3 +312,12 @@ def test_a_project_without_machine_code(cache: Path, tmp_path: Path) -> None:
     done = xtool(cache, "build", str(tmp_path / "pure"), *QUICK, "--pgo", "python -c 'import pure'")
     assert done.returncode == 1
     assert "has nothing that a profile could be made of" in done.stderr
+
+
+def test_instrumented_code_is_not_shipped(cache: Path, tmp_path: Path) -> None:
+    project = copy_project("c-setuptools", tmp_path)
+    words = ("build", str(project), *QUICK, "--outdir", str(tmp_path / "out"))
+    done = xtool(cache, *words, XTOOL_CFLAGS="--coverage", XTOOL_LDFLAGS="--coverage")
+    assert done.returncode == 1
+    assert "is instrumented: it writes profile or coverage files wherever it runs" in done.stderr
+    assert not list((tmp_path / "out").glob("*"))

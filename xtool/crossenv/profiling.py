@@ -22,7 +22,11 @@ SOURCE, TEMPORARY, ELSEWHERE = "@source", "@tmp", "@other"
 COUNTING = ("-fprofile-update=atomic", "-fprofile-reproducible=parallel-runs")
 """Counters of several threads are added up; what depends on the order in which processes end is not used."""
 
+_QUIET = "-gno-record-gcc-switches"
+"""Debugging information would name the folder of profiles, which is another one each time."""
+
 _USING = (
+    _QUIET,
     "-fprofile-reproducible=parallel-runs",
     # What was not trained is compiled as without a profile, not for size.
     "-fprofile-partial-training",
@@ -76,7 +80,7 @@ class Profiling:
     def link_script(self) -> str:
         """Shell commands of the wrapper for a link: add what counted code needs."""
         if self.stage == "use":
-            return ""
+            return f'  set -- "$@" {_QUIET}\n'
         # As the linker's own words they are no inputs of GCC, which names an only input's counters otherwise.
         parts = shlex.join(word for path in self.training for word in ("-Xlinker", str(path)))
         bare = f'  if [ -z "$bare" ]; then set -- "$@" {parts}; fi\n' if parts else ""
