@@ -202,6 +202,12 @@ WRONG: list[tuple[str, Any]] = [
         for field in ("project", "target", "python", "compiler", "trained")
         for wrong in (5, None, "\0")
     ),
+    *(
+        (field, wrong)
+        for field in ("target", "python", "compiler")
+        for wrong in ("", "a/b", "..", "é", "a b")
+    ),
+    *(("project", wrong) for wrong in ("\ud800",)),
     *(("format", wrong) for wrong in (5, "", "B42", "B42*x", "B42é", "\0\0\0\0")),
     *(("commands", wrong) for wrong in ("abc", [1], {}, None)),
     *(("objects", wrong) for wrong in ("abc", [1], {}, None, [[]])),

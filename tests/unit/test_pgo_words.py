@@ -323,7 +323,7 @@ def test_what_is_in_a_profile_stays_text(tmp_path: Path) -> None:
     told = report.make(one, [use], origin=EVIL, training=training, demangle=lambda names: names)
     other = replace(one, objects=(compiled(EVIL, function(EVIL, 6, file=EVIL)), compiled(f"{EVIL}2")))
     found = FileComparison(Path(f"a{EVIL}"), Path("b"), (compare(one, other),), (EVIL,), ())
-    saved_profiles = inspect(saved(tmp_path, replace(one, target="x", python="3")))
+    saved_profiles = inspect(saved(tmp_path, replace(one, target="x", python="3", compiler="14")))
     for path in (
         page.write_page(tmp_path / "1.html", [told, replace(told, training=None)]),
         page.write_profiles(tmp_path / "2.html", saved_profiles),

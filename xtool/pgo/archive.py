@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import textwrap
 import zipfile
@@ -30,6 +31,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAX_SIZE = 1 << 30
 """Bytes that profiles may have when unpacked; that of a large project has some tens of millions."""
 
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # zipfile's, for what it makes no sense of, cannot unpack, or will not without a password; then the reader's.
@@ -186,9 +188,9 @@ def _plain_function(function: Function) -> dict[str, Any]:
 def _profile(data: Mapping[str, Any]) -> Profile:
     return Profile(
         project=_text(data["project"]),
-        target=_text(data["target"]),
-        python=_text(data["python"]),
-        compiler=_text(data["compiler"]),
+        target=_word(data["target"]),
+        python=_word(data["python"]),
+        compiler=_word(data["compiler"]),
         format=_format(data["format"]),
         trained=_text(data["trained"]),
         commands=_texts(data["commands"]),
@@ -276,7 +278,16 @@ def _flag(value: Any) -> bool:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError(f"no text: {value!r}")
+    value.encode("utf-8", "surrogateescape")
     return value
+
+
+def _word(value: Any) -> str:
+    """The name of a target or a version."""
+    text = _text(value)
+    if not _WORD.fullmatch(text):
+        raise ValueError(f"no name: {value!r}")
+    return text
 
 
 def _number(value: Any) -> int:
