@@ -177,7 +177,7 @@ def test_build(inside, kits: list[Request], builds: list[BuildRequest], tmp_path
         "tested": [{"python": "3.13", "status": "passed", "command": "import x", "seconds": 0.5}],
         "serves": [],
         "log": str(tmp_path / "x.log"),
-            "pgo": None,
+        "pgo": None,
     }
 
 
