@@ -139,6 +139,8 @@ KEYS = {
         Key("pgo-save", "path"),
         Key("pgo-load", "path"),
         Key("pgo-stale", "flag"),
+        Key("pgo-instrument", "path"),
+        Key("pgo-collect", "path"),
         Key("config-setting", "table"),
         Key("with", "words"),
         Key("format", "choice", ("shell", "json", "cmake", "meson", "github")),

@@ -321,3 +321,35 @@ def test_instrumented_code_is_not_shipped(cache: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "is instrumented: it writes profile or coverage files wherever it runs" in done.stderr
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_training_on_another_machine(cache: Path, tmp_path: Path) -> None:
+    """The target's Python stands in for that machine: it is given the wheel and GCOV_PREFIX, nothing else."""
+    project = copy_project("c-setuptools", tmp_path)
+    kept, out = tmp_path / "instrumented", tmp_path / "out"
+    made = built(cache, str(project), *QUICK, "--pgo-instrument", str(kept))
+    (wheel,) = made["data"]["instrumented"]
+    assert not out.exists()
+    words = (str(project), *QUICK, "--outdir", str(out), "--pgo-collect", str(kept))
+    done = xtool(cache, "build", *words)
+    assert done.returncode == 1
+    assert "nothing was counted" in done.stderr
+    for number in range(2):
+        brought = kept / "ppc64le-3.13" / "counters" / f"run {number}"
+        ran = xtool(
+            cache,
+            *("run", "--target", "ppc64le", "--with", wheel, "--", "python", "-c", SUMS),
+            GCOV_PREFIX=str(brought),
+        )
+        assert ran.returncode == 0, ran.stderr
+    found = built(cache, *words, "--pgo-save", str(tmp_path / "profile.zip"))
+    (optimised,) = found["data"]["wheels"]
+    assert_clean(Path(optimised["path"]))
+    assert optimised["pgo"]["profile"]["trained"] == "elsewhere"
+    # Fifty calls in each of two runs.
+    assert hot(optimised["pgo"], "total") == 100
+    assert (tmp_path / "profile.zip").is_file()
+    moved = kept.rename(tmp_path / "moved")
+    done = xtool(cache, "build", *words[:-1], str(moved))
+    assert done.returncode == 2
+    assert "move it back there" in done.stderr

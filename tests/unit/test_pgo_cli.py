@@ -87,10 +87,23 @@ def test_no_page_and_no_file_without_a_profile(inside, builds: list[BuildRequest
     assert list(cli.cwd.iterdir()) == []
 
 
-def test_a_profile_is_either_made_or_used(inside, builds: list[BuildRequest], cli) -> None:
-    archive.write(cli.cwd / "p.zip", [ONE])
-    done = inside(*BUILD, "--pgo-load", "p.zip", "--pgo-save", "q.zip", "--output", "json")
-    wrong(done, "`--pgo-load` does without one", code="contradiction", hint="leave one of them out")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("pgo-load", "pgo-save"),
+        ("pgo-load", "pgo-instrument"),
+        ("pgo-load", "pgo-collect"),
+        ("pgo-save", "pgo-instrument"),
+        ("pgo-instrument", "pgo-collect"),
+    ],
+)
+def test_a_profile_is_either_made_or_used(
+    inside, builds: list[BuildRequest], cli, one: str, other: str
+) -> None:
+    archive.write(cli.cwd / "x", [ONE])
+    done = inside(*BUILD, f"--{one}", "x", f"--{other}", "y", "--output", "json")
+    message = f"`--{one}` and `--{other}` contradict each other"
+    wrong(done, message, code="contradiction", hint="leave one of them out")
     assert builds == []
 
 

@@ -13,7 +13,7 @@ from xtool.build import source as sources
 from xtool.build.deliver import temporary_folder, usable
 from xtool.build.frontend import read_build_system
 from xtool.build.kept import Sharing
-from xtool.build.pipeline import BuildRequest, Cell, Clock, Product
+from xtool.build.pipeline import BuildRequest, Cell, Clock, Product, profiled_work
 from xtool.build.report import BuildReport, Outcome, Quiet, Watcher
 from xtool.build.runner import Run
 from xtool.build.schedule import State
@@ -44,31 +44,72 @@ def build(ctx: Context, request: BuildRequest, watcher: Watcher | None = None) -
         if save is not None:
             stack.enter_context(usable(save.parent, hint="name a file in another folder after `--pgo-save`"))
         work = stack.enter_context(temporary_folder())
-        asked = [version for setup in request.setups for version in setup.versions]
-        clock = Clock()
-        with clock("source"):
-            lowest = min(asked, key=parse_python)
-            source = sources.obtain(ctx, request.source, work / "source", python=lowest)
-        # What cannot be built for any target is found before one is set up.
-        adapter_for(read_build_system(source.path), what=source.label)
-        setups = _with_pythons(ctx, request.setups, source)
-        with clock("setup"):
-            setups, kits = _set_up(ctx, request.setups, setups)
-        for kit in kits:
-            if isinstance(kit, Kit):
-                stack.enter_context(Store(ctx).using(kit.folders))
-        product = Product(request, setups, source, Sharing(), clock.seconds)
-        cells, failed = _cells(ctx, setups, kits, product)
+        product, cells, failed = _prepare(ctx, request, work, stack)
         log_dir = stack.enter_context(logs.folder(ctx, request.log_dir))
         run = Run(ctx, product, cells, work, log_dir, watcher or Quiet())
         alone = len(cells) == 1 and not failed
         outcomes = run.alone() if alone else run.together(failed=bool(failed)) if cells else []
-        place = {(s.target.name, v): (i, j) for i, s in enumerate(setups) for j, v in enumerate(s.versions)}
+        place = {
+            (setup.target.name, version): (i, j)
+            for i, setup in enumerate(product.setups)
+            for j, version in enumerate(setup.versions)
+        }
         every = sorted([*failed, *outcomes], key=lambda cell: place[cell.target, cell.python])
     report = BuildReport(tuple(every), round(time.monotonic() - started, 3))
     if save is not None:
         _save(ctx, save, report)
     return report
+
+
+def instrument(ctx: Context, request: BuildRequest, folder: Path) -> tuple[Path, ...]:
+    """Build instrumented wheels to train with elsewhere, one for each target and Python.
+
+    Args:
+        ctx: settings, log, environment.
+        request: what a user wants built.
+        folder: where they are kept, with what stage 1 leaves behind.
+
+    Raises:
+        XtoolError: as `build`; the first failure ends it.
+    """
+    from xtool.pgo import elsewhere
+
+    pythons.check_asked(ctx, request.setups)
+    made: list[Path] = []
+    with ExitStack() as stack:
+        stack.enter_context(usable(folder, hint="name another folder after `--pgo-instrument`"))
+        work = stack.enter_context(temporary_folder())
+        product, cells, failed = _prepare(ctx, request, work, stack)
+        for outcome in failed:
+            if outcome.error is not None:
+                raise outcome.error
+        for cell in cells:
+            one = profiled_work(
+                ctx, cell, product, work, jobs=request.jobs, step=lambda _: None, clock=Clock()
+            )
+            made.append(elsewhere.instrument(one, elsewhere.folder_of(folder, cell.target, cell.version)))
+    return tuple(made)
+
+
+def _prepare(
+    ctx: Context, request: BuildRequest, work: Path, stack: ExitStack
+) -> tuple[Product, list[Cell], list[Outcome]]:
+    """Fetch the source and set up the targets; what can be built, and what cannot."""
+    asked = [version for setup in request.setups for version in setup.versions]
+    clock = Clock()
+    with clock("source"):
+        lowest = min(asked, key=parse_python)
+        source = sources.obtain(ctx, request.source, work / "source", python=lowest)
+    # What cannot be built for any target is found before one is set up.
+    adapter_for(read_build_system(source.path), what=source.label)
+    setups = _with_pythons(ctx, request.setups, source)
+    with clock("setup"):
+        setups, kits = _set_up(ctx, request.setups, setups)
+    for kit in kits:
+        if isinstance(kit, Kit):
+            stack.enter_context(Store(ctx).using(kit.folders))
+    product = Product(request, setups, source, Sharing(), clock.seconds)
+    return product, *_cells(ctx, setups, kits, product)
 
 
 def _save(ctx: Context, path: Path, report: BuildReport) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from xtool.build.frontend import RawWheel
     from xtool.build.smoke import SmokeResult
     from xtool.crossenv.profiling import Profiling
-    from xtool.pgo.build import PgoRequest
+    from xtool.pgo.build import PgoRequest, Work
     from xtool.pgo.report import PgoReport
     from xtool.wheel.findings import Finding
 
@@ -259,42 +259,72 @@ def _raw(
     ctx: Context, cell: Cell, product: Product, place: Path, *, jobs: int, asked: Asked, clock: Clock
 ) -> tuple[RawWheel, PgoReport | None]:
     """The wheel as the back end makes it, with a profile where one is asked for."""
-    from xtool.build import frontend
-
-    def build(workdir: Path, profiling: Profiling | None = None) -> RawWheel:
-        counts = profiling is not None and profiling.stage == "generate"
-        return frontend.build_wheel(
-            ctx,
-            cell.kit,
-            cell.version,
-            product.source,
-            workdir=workdir,
-            jobs=jobs,
-            config_settings=product.request.config_settings,
-            sharing=product.sharing,
-            on_step=lambda step: asked.step("instrument" if counts and step == "compile" else step),
-            profiling=profiling,
-        )
-
     if product.request.pgo is None:
         with ctx.log.step(f"building {product.source.label} for {cell.label}"), clock("build"):
-            return build(place), None
-    from xtool.pgo import build as profiled
+            return _build(ctx, cell, product, place, None, jobs, asked.step), None
+    from xtool.pgo.build import build
 
-    work = profiled.Work(
+    work = profiled_work(ctx, cell, product, place, jobs=jobs, step=asked.step, clock=clock)
+    return build(work)
+
+
+def profiled_work(
+    ctx: Context,
+    cell: Cell,
+    product: Product,
+    place: Path,
+    *,
+    jobs: int,
+    step: Callable[[str], None],
+    clock: Clock,
+) -> Work:
+    """A cell as `xtool.pgo` builds it; the arguments are those of `build_wheel`."""
+    from xtool.pgo.build import PgoRequest, Work
+
+    def build(workdir: Path, profiling: Profiling) -> RawWheel:
+        def told(name: str) -> None:
+            step("instrument" if profiling.stage == "generate" and name == "compile" else name)
+
+        return _build(ctx, cell, product, workdir, profiling, jobs, told)
+
+    return Work(
         ctx=ctx,
         kit=cell.kit,
         version=cell.version,
         source=product.source,
-        request=product.request.pgo,
+        request=product.request.pgo or PgoRequest(),
         place=place,
         jobs=jobs,
         build=build,
-        step=asked.step,
+        step=step,
         clock=clock,
         wheel_dirs=_wheel_dirs(product),
     )
-    return profiled.build(work)
+
+
+def _build(
+    ctx: Context,
+    cell: Cell,
+    product: Product,
+    workdir: Path,
+    profiling: Profiling | None,
+    jobs: int,
+    step: Callable[[str], None],
+) -> RawWheel:
+    from xtool.build import frontend
+
+    return frontend.build_wheel(
+        ctx,
+        cell.kit,
+        cell.version,
+        product.source,
+        workdir=workdir,
+        jobs=jobs,
+        config_settings=product.request.config_settings,
+        sharing=product.sharing,
+        on_step=step,
+        profiling=profiling,
+    )
 
 
 def _wheel_dirs(product: Product) -> tuple[Path, ...]:

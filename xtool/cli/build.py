@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from xtool.cli import profiles
 from xtool.cli.base import Result, Session, kit_options, setting, target_option, verb
 
 if TYPE_CHECKING:
     from xtool.build.report import BuildReport, Outcome
     from xtool.errors import XtoolError
-    from xtool.pgo.build import PgoRequest
 
 _TOLD_IN_FULL = 3
 """How many failures of a matrix show all that is known of them; the others name their logs."""
@@ -23,7 +20,6 @@ _TOLD_IN_FULL = 3
 
 def _build(session: Session, source: str, html: str | None) -> Result:
     from xtool.build import matrix
-    from xtool.build.deliver import usable
     from xtool.build.pipeline import BuildRequest
     from xtool.cli.watch import MatrixView, describe, summary
 
@@ -38,19 +34,19 @@ def _build(session: Session, source: str, html: str | None) -> Result:
         config_settings=_config_settings(session.value("config-setting", ())),
         fail_fast=session.value("fail-fast", False),
         log_dir=session.value("log-dir"),
-        pgo=_pgo(session, html),
+        pgo=profiles.wanted(session, html),
     )
-    with ExitStack() as stack:
-        if html is not None:
-            hint = "name a file in another folder after `--html`"
-            stack.enter_context(usable(Path(html).parent, hint=hint))
+    folder: Path | None = session.value("pgo-instrument")
+    if folder is not None:
+        return profiles.instrument(session, request, folder)
+    with profiles.page_folder(html):
         report = matrix.build(session.ctx, request, MatrixView(session.console))
-        page = _write_page(session, report, html)
+        page = profiles.write_page(session, report, html)
     several = len(report.cells) > 1
     if not several:
         for wheel in report.wheels:
             session.console.info(describe(wheel))
-    _tell_profiles(session, report, short=several)
+    profiles.tell(session, report, short=several)
     errors = _errors(report, labelled=several)
     return Result(
         {
@@ -65,98 +61,8 @@ def _build(session: Session, source: str, html: str | None) -> Result:
         text="\n".join(str(wheel.path) for wheel in report.wheels),
         errors=tuple(errors),
         partial=bool(report.wheels and errors),
-        summary="\n".join(["", summary(report), *_profile_lines(report)]) if several else "",
+        summary="\n".join(["", summary(report), *profiles.lines(report)]) if several else "",
     )
-
-
-def _pgo(session: Session, html: str | None) -> PgoRequest | None:
-    """What is wanted of profiles.
-
-    Raises:
-        UsageError: options that contradict each other, or a profile that cannot be read.
-    """
-    from xtool.errors import UsageError
-
-    commands: tuple[str, ...] = session.value("pgo", ())
-    loaded: Path | None = session.value("pgo-load")
-    save: Path | None = session.value("pgo-save")
-    without = session.value("no-pgo", False)
-    if without or not (commands or loaded):
-        # What a project has set for its profiles waits for a build that has one.
-        if html is not None or (save is not None and not without):
-            raise UsageError(
-                f"`{'--pgo-save' if html is None else '--html'}` is about a profile, and there is none",
-                hint="`--pgo CMD` trains one, `--pgo-load FILE` uses one",
-                code="no-profile",
-            )
-        return None
-    if html is not None and Path(html).is_dir():
-        raise UsageError(
-            f"`--html {html}` names a folder", hint="name a file for the page: `--html report.html`"
-        )
-    if loaded and save:
-        raise UsageError(
-            "`--pgo-save` keeps what a training has counted, and `--pgo-load` does without one",
-            hint="leave one of them out",
-            code="contradiction",
-        )
-    from xtool.pgo.build import PgoRequest
-
-    request = PgoRequest(
-        commands=() if loaded else commands,
-        requires=session.value("pgo-requires", ()),
-        native=session.value("pgo-native", False),
-        save=save,
-    )
-    timeout: float | None = session.value("pgo-timeout")
-    if timeout is not None:
-        request = replace(request, timeout=timeout)
-    if loaded is None:
-        return request
-    from xtool.pgo import archive
-
-    return replace(
-        request,
-        profiles=archive.read(loaded),
-        loaded=loaded,
-        stale=session.value("pgo-stale", False),
-    )
-
-
-def _tell_profiles(session: Session, report: BuildReport, *, short: bool) -> None:
-    """What came of the wheels' profiles, in full unless it is told in the table of a matrix."""
-    details = session.console.verbosity >= 1
-    for wheel in report.wheels:
-        if wheel.pgo is not None and (details or not short):
-            from xtool.pgo import words
-
-            width = get_terminal_size((100, 24)).columns
-            if short:
-                session.console.info(f"\n{wheel.pgo.profile.label}:")
-            for line in words.report_lines(wheel.pgo, width, details=details):
-                session.console.info(line)
-
-
-def _profile_lines(report: BuildReport) -> list[str]:
-    """A line for each wheel that was built with a profile."""
-    reports = [wheel.pgo for wheel in report.wheels if wheel.pgo is not None]
-    if not reports:
-        return []
-    from xtool.pgo import words
-
-    return ["profiles:", *(f"  {words.report_line(each)}" for each in reports)]
-
-
-def _write_page(session: Session, report: BuildReport, html: str | None) -> str | None:
-    """Write the page of the wheels' profiles."""
-    reports = [wheel.pgo for wheel in report.wheels if wheel.pgo is not None]
-    if html is None or not reports:
-        return None
-    from xtool.pgo.page import write_page
-
-    written = write_page(Path(html), reports)
-    session.console.info(f"wrote {html}")
-    return str(written)
 
 
 def _failed_data(cell: Outcome) -> dict[str, Any]:
@@ -239,25 +145,7 @@ command = verb(
             metavar="KEY=VALUE",
             multiple=True,
         ),
-        setting(
-            "--pgo",
-            help="Optimise with a profile: build with counters, train with CMD under the emulator, "
-            "build again. {project} and {wheel} are filled in. Can be repeated: commands run side by side.",
-            metavar="CMD",
-            multiple=True,
-        ),
-        setting(
-            "--pgo-requires", help="What the training needs. Can be repeated.", metavar="REQ", multiple=True
-        ),
-        setting("--pgo-native", help="Train on this machine itself, where it is the target's kind."),
-        setting(
-            "--pgo-timeout", help="Seconds that a training command may take (default: 3600).", metavar="N"
-        ),
-        setting("--pgo-save", help="Keep the profiles in FILE.", metavar="FILE"),
-        setting("--pgo-load", help="Optimise with the profiles of FILE, without a training.", metavar="FILE"),
-        setting("--pgo-stale", help="Use what still fits of a profile of other sources."),
-        setting("--no-pgo", help="Build without a profile, whatever the project says."),
-        click.Option(["--html"], metavar="FILE", help="Also write a page about the profile."),
+        *profiles.options(),
         setting("--jobs", "-j", help="How much may run at once (default: the CPUs).", metavar="N"),
         setting(
             "--compiler-cache", help="Compile through a compiler cache (default: one that is installed)."

@@ -14,12 +14,12 @@ from xtool.crossenv.profiling import Profiling
 from xtool.crossenv.wrappers import prefix_maps
 from xtool.errors import CommandFailed, UsageError
 from xtool.kit import Kit
-from xtool.pgo import collect, report, usage
+from xtool.pgo import collect, elsewhere, report, usage
 from xtool.pgo.compiles import read_compiles
 from xtool.pgo.demangle import demangle
 from xtool.pgo.names import Names
 from xtool.pgo.notes import read_data
-from xtool.pgo.profile import Profile
+from xtool.pgo.profile import ObjectProfile, Profile
 from xtool.pgo.runner import native
 from xtool.pgo.training import Job, Runtime, Trained, train
 from xtool.python.versions import parse_python
@@ -44,6 +44,7 @@ class PgoRequest:
         timeout: seconds that one may take.
         profiles: profiles that were loaded.
         loaded: the file that they were loaded from.
+        collect: the folder of an instrumented build that was trained elsewhere, or None.
         stale: use what still fits of a profile of other sources.
         save: the file to keep profiles in, or None.
         page: the file for a page of the report, or None.
@@ -55,6 +56,7 @@ class PgoRequest:
     timeout: float = 3600.0
     profiles: tuple[Profile, ...] = ()
     loaded: Path | None = None
+    collect: Path | None = None
     stale: bool = False
     save: Path | None = None
     page: Path | None = None
@@ -107,6 +109,11 @@ def build(work: Work) -> tuple[RawWheel, report.PgoReport]:
     if work.request.profiles:
         profile = choose(work)
         origin = str(work.request.loaded)
+    elif work.request.collect is not None:
+        folder = elsewhere.folder_of(work.request.collect, work.kit.target.name, work.version)
+        profile = _profile(work, *elsewhere.collected(work, folder), "elsewhere")
+        _check_sources(work, profile)
+        origin = str(folder)
     else:
         profile, training = _train(work)
         origin = "trained"
@@ -159,7 +166,8 @@ def _check_sources(work: Work, profile: Profile) -> None:
 
 def _refuse(work: Work, differing: Sequence[str], of: int) -> None:
     """Say that sources have changed since a profile was made; raise where that is not wanted."""
-    message = f"the profile {work.request.loaded} is of other sources of {work.source.label}"
+    of_file = f" {work.request.loaded}" if work.request.loaded else ""
+    message = f"the profile{of_file} is of other sources of {work.source.label}"
     more = [f"... and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else []
     facts = [f"{len(differing)} of {of} files differ:", *sorted(differing)[:_SHOWN], *more]
     if work.request.stale:
@@ -192,13 +200,7 @@ def _train(work: Work) -> tuple[Profile, report.Training]:
         raw = work.build(workdir, Profiling("generate", counters, project, (runtime.part, runtime.library)))
         modules = collect.embedded(raw.path, counters)
     if not modules:
-        raise CommandFailed(
-            f"{work.source.label} has nothing that a profile could be made of",
-            facts=[f"no file of {raw.path.name} was compiled with counters by xtool's compilers"],
-            hint="leave `--pgo` out for a project without C, C++ or Fortran; others must use the compiler "
-            "in `CC`",
-            code="nothing-to-profile",
-        )
+        raise nothing_to_profile(work, raw.path)
     work.step("train")
     where = "on this machine" if request.native else f"under {kit.emulator.executable.name}"
     with ctx.log.step(f"training {raw.path.name} {where}"), work.clock("train"):
@@ -225,6 +227,16 @@ def _train(work: Work) -> tuple[Profile, report.Training]:
         lost=trained.lost,
     )
     return profile, told
+
+
+def nothing_to_profile(work: Work, wheel: Path) -> CommandFailed:
+    """The error for a wheel of stage 1 without counters."""
+    return CommandFailed(
+        f"{work.source.label} has nothing that a profile could be made of",
+        facts=[f"no file of {wheel.name} was compiled with counters by xtool's compilers"],
+        hint="leave `--pgo` out for a project without C, C++ or Fortran; others must use `CC`",
+        code="nothing-to-profile",
+    )
 
 
 def _collect(
@@ -259,11 +271,20 @@ def _collect(
     found = collect.objects(
         merged,
         modules,
-        read_compiles(_trace(raw), work.kit.target.cflags),
+        read_compiles(trace_of(raw.cross), work.kit.target.cflags),
         names_of(raw.cross, work.kit),
         counters=counters,
         project=folder / "stage" / "source",
     )
+    return _profile(work, written[0], found, "native" if work.request.native else "qemu-user")
+
+
+def _profile(work: Work, written: Path, found: tuple[ObjectProfile, ...], where: str) -> Profile:
+    """The profile of a wheel.
+
+    Raises:
+        CommandFailed: no function was called.
+    """
     if not any(f.coverage and f.coverage.covered for each in found for f in each.functions):
         raise CommandFailed(
             "the training covered nothing: no function of the project was called",
@@ -276,8 +297,8 @@ def _collect(
         target=work.kit.target.name,
         python=work.version,
         compiler=work.kit.toolchain.version,
-        format=read_data(written[0]).version,
-        trained="native" if work.request.native else "qemu-user",
+        format=read_data(written).version,
+        trained=where,
         commands=work.request.commands,
         objects=found,
     )
@@ -301,14 +322,14 @@ def _optimise(
     names = names_of(raw.cross, kit)
     uses = usage.used(
         profile,
-        read_compiles(_trace(raw), kit.target.cflags),
+        read_compiles(trace_of(raw.cross), kit.target.cflags),
         usage.linked_stems(raw.trace.libraries),
         names,
         project,
     )
     # What is in the source itself was looked at before.
     generated = {name for use in uses for name in use.changed if not (work.source.path / name).exists()}
-    changed = sorted(name for name in generated if work.request.loaded)
+    changed = sorted(name for name in generated if training is None)
     if changed:
         _refuse(work, changed, len({name for each in profile.objects for name in each.sources}))
     if not any(use.found for use in uses):
@@ -329,10 +350,11 @@ def _optimise(
     return raw, made
 
 
-def _trace(raw: RawWheel) -> Path:
-    if raw.cross.trace is None:
+def trace_of(cross: CrossEnv) -> Path:
+    """Where the compilers of a build have left their notes."""
+    if cross.trace is None:
         raise ValueError("a build without notes cannot be profiled")
-    return raw.cross.trace
+    return cross.trace
 
 
 def names_of(cross: CrossEnv, kit: Kit) -> Names:

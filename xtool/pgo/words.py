@@ -216,7 +216,8 @@ def profile_lines(report: ProfileReport, width: int, *, color: bool, details: bo
     """
     profile = report.profile
     yield Paint(color=color)(clean(report.path.name), "1")
-    trained = WHERE["qemu-user"] if profile.trained == "qemu-user" else "natively"
+    # A saved profile need not be of this machine.
+    trained = "natively" if profile.trained == "native" else WHERE.get(profile.trained, profile.trained)
     rows = [
         ("project", profile.project),
         ("target", profile.label),
