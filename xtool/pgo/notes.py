@@ -39,7 +39,7 @@ _COUNTERS = 0x01A10000
 _OBJECT_SUMMARY = 0xA1000000
 
 _MAX_SIZE = 256 << 20
-_MAX_ZEROS = 1 << 22
+_MAX_ZEROS = 1 << 20
 """Counters of a file that may be left out for being zero: a few bytes of a broken file ask for gigabytes."""
 
 
