@@ -15,12 +15,15 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from xtool.pgo.compare import FunctionChange, KindCounts, ObjectCounts
+from xtool.pgo.inspection import ObjectFacts
+from xtool.pgo.report import FileCoverage, HotFunction
 from xtool.wheel.compare import Change, FileChange, Names
 from xtool.wheel.explain import Claim, Step
 from xtool.wheel.findings import Finding, Reason
 from xtool.wheel.report import FileReport
 
-_SIMPLE = {str: "string", int: "integer", bool: "boolean", type(None): "null"}
+_SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 
 def schema() -> dict[str, Any]:
@@ -59,12 +62,48 @@ def schema() -> dict[str, Any]:
         "properties": {
             "files": _list(_object(report)),
             "diff": _object(difference),
+            "profiles": _list(_object(_profile())),
+            "profile_diff": _object(_profile_difference()),
             "html": text,
             "warnings": _list(warning),
         },
         "required": ["warnings"],
         "additionalProperties": False,
     }
+
+
+def _profile() -> dict[str, Any]:
+    """One profile of a file of `--pgo-save`."""
+    text: dict[str, Any] = {"type": "string"}
+    header = ("path", "project", "target", "python", "compiler", "format", "trained")
+    return {
+        **dict.fromkeys(header, text),
+        "commands": _list(text),
+        "files": _list(_of(FileCoverage)),
+        "hottest": _list(_of(HotFunction)),
+        "objects": _list(_of(ObjectFacts)),
+    }
+
+
+def _profile_difference() -> dict[str, Any]:
+    """Two such files."""
+    text: dict[str, Any] = {"type": "string"}
+    pair = {
+        "a": text,
+        "b": text,
+        "same": {"type": "boolean"},
+        "functions": _object(
+            {key: {"type": "integer"} for key in ("same", "counters", "graph", "only_a", "only_b")}
+        ),
+        "kinds": _list(_of(KindCounts)),
+        "objects": _list(_of(ObjectCounts)),
+        "differing": _list(_of(FunctionChange)),
+        "only_a": _list(text),
+        "only_b": _list(text),
+        "sources": _list(text),
+    }
+    names = {"only_a": _list(text), "only_b": _list(text)}
+    return {"a": text, "b": text, "pairs": _list(_object(pair)), **names}
 
 
 def document() -> str:
@@ -99,6 +138,8 @@ def _type(hint: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _of(hint)
     arguments = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return {"enum": list(arguments)}
     if typing.get_origin(hint) is tuple:
         return _list(_type(arguments[0]))
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from support.elfforge import SUFFIX, Want, elf, extension, wheel
+from support.profiles import compiled, function, profile
 
 from xtool.errors import StoreError
+from xtool.pgo import archive
 from xtool.wheel.compare import compare
 from xtool.wheel.page import write_comparison, write_page
 from xtool.wheel.picture import draw
@@ -202,6 +204,7 @@ def check(value: Any, schema: dict[str, Any], place: str = "data") -> None:
         "array": list,
         "string": str,
         "integer": int,
+        "number": float,
         "boolean": bool,
         "null": type(None),
     }
@@ -228,11 +231,14 @@ def test_documents_fit_the_published_schema(inside, cli, tmp_path: Path) -> None
     one, other = many(tmp_path, 3), tmp_path / "libx.so.1"
     other.write_bytes(elf(soname="libx.so.1", interpreter="/lib64/ld64.so.2", rpath="/usr/lib"))
     pure = wheel(tmp_path, {"x.py": b""}, tag="py3-none-any", purelib=True, name="pure")
+    saved = archive.write(tmp_path / "a.zip", [profile(compiled("a", function("f", 3), function("g")))])
     for words in (
         [one, other, pure],
         ["--html", "p.html", one],
         ["--diff", one, pure],
         ["--diff", other, other],
+        [saved, one],
+        ["--diff", saved, archive.write(tmp_path / "b.zip", [profile(compiled("a", function("f", 4)))])],
     ):
         done = inside("inspect", *words, "--output", "json")
         assert done.code == 0, done.stderr

@@ -64,14 +64,20 @@ def wanted(session: Session, html: str | None) -> PgoRequest | None:
     save: Path | None = session.value("pgo-save")
     folder: Path | None = session.value("pgo-collect")
     _check(session)
-    if session.value("no-pgo", False) or not (commands or loaded or folder):
-        if html is not None or save is not None:
+    without = session.value("no-pgo", False)
+    if without or not (commands or loaded or folder):
+        # What a project has set for its profiles waits for a build that has one.
+        if html is not None or (save is not None and not without):
             raise UsageError(
                 f"`{'--pgo-save' if html is None else '--html'}` is about a profile, and there is none",
                 hint="`--pgo CMD` trains one, `--pgo-load FILE` and `--pgo-collect DIR` use one",
                 code="no-profile",
             )
         return None
+    if html is not None and Path(html).is_dir():
+        raise UsageError(
+            f"`--html {html}` names a folder", hint="name a file for the page: `--html report.html`"
+        )
     from xtool.pgo.build import PgoRequest
 
     request = PgoRequest(

@@ -317,7 +317,8 @@ def change_words(change: FunctionChange) -> str:
     what = f"{differing(change)} differ" if change.reason == "counters" else REASONS[change.reason]
     entered = dict.fromkeys((change.entered_a, change.entered_b))
     calls = [str(count) for count in entered if count is not None]
-    called = f"; called {' and '.join(calls)} times" if change.run else "; never called" if calls else ""
+    times = "time" if calls == ["1"] else "times"
+    called = f"; called {' and '.join(calls)} {times}" if change.run else "; never called" if calls else ""
     return f"{shortened(change.name, _NAME)} ({change.file}:{change.line}): {what}{called}"
 
 
