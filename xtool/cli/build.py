@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ _TOLD_IN_FULL = 3
 
 def _build(session: Session, source: str, html: str | None) -> Result:
     from xtool.build import matrix
+    from xtool.build.deliver import usable
     from xtool.build.pipeline import BuildRequest
     from xtool.cli.watch import MatrixView, describe, summary
 
@@ -39,7 +41,10 @@ def _build(session: Session, source: str, html: str | None) -> Result:
     folder: Path | None = session.value("pgo-instrument")
     if folder is not None:
         return profiles.instrument(session, request, folder)
-    with profiles.page_folder(html):
+    with ExitStack() as stack:
+        if html is not None:
+            hint = "name a file in another folder after `--html`"
+            stack.enter_context(usable(Path(html).parent, hint=hint))
         report = matrix.build(session.ctx, request, MatrixView(session.console))
         page = profiles.write_page(session, report, html)
     several = len(report.cells) > 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from shutil import get_terminal_size
@@ -151,19 +150,6 @@ def lines(report: BuildReport) -> list[str]:
     from xtool.pgo import words
 
     return ["profiles:", *(f"  {words.report_line(each)}" for each in reports)]
-
-
-def page_folder(html: str | None) -> AbstractContextManager[None]:
-    """Make sure of the folder of the page before anything is built.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    from xtool.build.deliver import usable
-
-    if html is None:
-        return nullcontext()
-    return usable(Path(html).parent, hint="name a file in another folder after `--html`")
 
 
 def write_page(session: Session, report: BuildReport, html: str | None) -> str | None:
