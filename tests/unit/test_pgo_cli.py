@@ -282,6 +282,17 @@ def test_two_saved_profiles_are_compared(inside, cli) -> None:
     assert pair["differing"][0]["counters"] == [{"kind": "arcs", "index": 0, "a": 3, "b": 4}]
 
 
+def test_functions_that_differ_have_names_for_people(inside, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demangle, "demangle", lambda ctx, program, names: [f"<{name}>" for name in names])
+    for name, count in (("a.zip", 1), ("b.zip", 2)):
+        archive.write(cli.cwd / name, [profile(compiled("a", function("_ZN4demo1gEv", count)))])
+    done = inside("inspect", "--diff", "a.zip", "b.zip", "--html", "d.html")
+    assert "  <_ZN4demo1gEv> (src/a.c:1): 1 of 1 arcs differ" in done.stdout
+    assert "&lt;_ZN4demo1gEv&gt;" in (cli.cwd / "d.html").read_text()
+    data = inside("inspect", "--diff", "a.zip", "b.zip", "--output", "json").document["data"]
+    assert data["profile_diff"]["pairs"][0]["differing"][0]["name"] == "_ZN4demo1gEv"
+
+
 def test_profiles_and_wheels_are_different_things(inside, cli) -> None:
     archive.write(cli.cwd / "a.zip", [ONE])
     from support.elfforge import elf

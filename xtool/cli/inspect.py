@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -51,12 +52,18 @@ def _inspect(session: Session, files: tuple[str, ...], diff: bool, html: str | N
 
 
 def _profiles(session: Session, path: Path) -> tuple[ProfileReport, ...]:
+    from xtool.pgo import inspection
+
+    return inspection.inspect(path, _demangler(session))
+
+
+def _demangler(session: Session) -> Callable[[Sequence[str]], Sequence[str]]:
+    """What gives names of functions as people write them, with what there is for it."""
     from functools import partial
 
-    from xtool.pgo import demangle, inspection
+    from xtool.pgo import demangle
 
-    program = demangle.find_program(session.ctx)
-    return inspection.inspect(path, partial(demangle.demangle, session.ctx, program))
+    return partial(demangle.demangle, session.ctx, demangle.find_program(session.ctx))
 
 
 def _profile_text(session: Session, found: ProfileReport, *, details: bool) -> str:
@@ -141,11 +148,12 @@ def _compare(session: Session, first: Path, second: Path, html: str | None, *, d
 def _compare_profiles(
     session: Session, first: Path, second: Path, html: str | None, *, details: bool
 ) -> Result:
-    from xtool.pgo.inspection import compare_files
+    from xtool.pgo.inspection import compare_files, named
     from xtool.pgo.words import comparison_lines
 
     found = compare_files(first, second)
     data: dict[str, Any] = {"profile_diff": found.as_data()}
+    found = named(found, _demangler(session))
     if html is not None:
         from xtool.pgo.page import write_comparison
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +202,18 @@ def compare_files(a: Path, b: Path) -> FileComparison:
         only_a=tuple(label for label in ours if label not in theirs),
         only_b=tuple(label for label in theirs if label not in ours),
     )
+
+
+def named(found: FileComparison, demangle: Callable[[Sequence[str]], Sequence[str]]) -> FileComparison:
+    """A comparison with the names of functions as people write them.
+
+    Args:
+        found: the comparison.
+        demangle: gives them.
+    """
+    pairs = []
+    for pair in found.pairs:
+        names = demangle([change.name for change in pair.functions])
+        changes = (replace(change, name=name) for change, name in zip(pair.functions, names, strict=True))
+        pairs.append(replace(pair, functions=tuple(changes)))
+    return replace(found, pairs=tuple(pairs))
