@@ -4,5 +4,6 @@ Stage 1 builds the wheel with counters, the training runs it for the target, and
 what was counted. `notes` is what GCC and libgcov write, `flow` what the counters say of a function,
 `names` and `identity` make a profile independent of where it was made, `profile` and `archive` keep it,
 `build` runs the two stages and `training` what lies between them, `compiles`, `collect` and `usage` read what
-came of it, and `report`, `words` and `page` tell it. `inspection` looks into a saved file, and `compare` at two.
+came of it, and `report`, `words` and `page` tell it; `inspection` and
+`compare` look into what was saved.
 """
