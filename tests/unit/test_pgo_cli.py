@@ -283,12 +283,14 @@ def test_two_saved_profiles_are_compared(inside, cli) -> None:
 
 
 def test_functions_that_differ_have_names_for_people(inside, cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demangle, "demangle", lambda ctx, program, names: [f"<{name}>" for name in names])
+    monkeypatch.setattr(
+        demangle, "demangle", lambda ctx, program, names: [f"void {name}(int)" for name in names]
+    )
     for name, count in (("a.zip", 1), ("b.zip", 2)):
         archive.write(cli.cwd / name, [profile(compiled("a", function("_ZN4demo1gEv", count)))])
     done = inside("inspect", "--diff", "a.zip", "b.zip", "--html", "d.html")
-    assert "  <_ZN4demo1gEv> (src/a.c:1): 1 of 1 arcs differ" in done.stdout
-    assert "&lt;_ZN4demo1gEv&gt;" in (cli.cwd / "d.html").read_text()
+    assert "  _ZN4demo1gEv (src/a.c:1): 1 of 1 arcs differ" in done.stdout
+    assert "<td>void _ZN4demo1gEv(int)</td>" in (cli.cwd / "d.html").read_text()
     data = inside("inspect", "--diff", "a.zip", "b.zip", "--output", "json").document["data"]
     assert data["profile_diff"]["pairs"][0]["differing"][0]["name"] == "_ZN4demo1gEv"
 

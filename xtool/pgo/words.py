@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from xtool.pgo.compare import FunctionChange, KindCounts, ProfileComparison
+from xtool.pgo.demangle import brief
 from xtool.pgo.inspection import FileComparison, ProfileReport
 from xtool.pgo.names import is_own
 from xtool.pgo.report import FileCoverage, HotFunction, PgoReport, Training
@@ -132,8 +133,11 @@ def _coverage(each: FileCoverage) -> str:
 
 
 def _hot_words(hottest: Sequence[HotFunction]) -> str:
-    shown = (f"{shortened(clean(each.name), _NAME)} {share(each.share)}" for each in hottest[:_HOTTEST])
-    return ", ".join(shown)
+    return ", ".join(f"{_name(each.name)} {share(each.share)}" for each in hottest[:_HOTTEST])
+
+
+def _name(name: str) -> str:
+    return shortened(clean(brief(name)), _NAME)
 
 
 def coverage_table(files: Sequence[FileCoverage], width: int, limit: int | None = None) -> Iterator[str]:
@@ -177,7 +181,8 @@ def hot_table(hottest: Sequence[HotFunction], width: int) -> Iterator[str]:
     """A row for each hot function."""
     if hottest:
         rows = [
-            (each.name, share(each.share), f"{each.entered}", f"{each.file}:{each.line}") for each in hottest
+            (brief(each.name), share(each.share), f"{each.entered}", f"{each.file}:{each.line}")
+            for each in hottest
         ]
         yield ""
         yield from _table([("function", "work", "calls", "where"), *rows], width, left=3)
@@ -319,7 +324,7 @@ def change_words(change: FunctionChange) -> str:
     calls = [str(count) for count in entered if count is not None]
     times = "time" if calls == ["1"] else "times"
     called = f"; called {' and '.join(calls)} {times}" if change.run else "; never called" if calls else ""
-    return f"{shortened(change.name, _NAME)} ({change.file}:{change.line}): {what}{called}"
+    return f"{_name(change.name)} ({change.file}:{change.line}): {what}{called}"
 
 
 def differing(change: FunctionChange) -> str:
