@@ -290,7 +290,9 @@ def test_functions_that_differ_have_names_for_people(inside, cli, monkeypatch: p
         archive.write(cli.cwd / name, [profile(compiled("a", function("_ZN4demo1gEv", count)))])
     done = inside("inspect", "--diff", "a.zip", "b.zip", "--html", "d.html")
     assert "  _ZN4demo1gEv (src/a.c:1): 1 of 1 arcs differ" in done.stdout
-    assert "<td>void _ZN4demo1gEv(int)</td>" in (cli.cwd / "d.html").read_text()
+    assert (
+        "<summary>_ZN4demo1gEv</summary>void _ZN4demo1gEv(int)</details>" in (cli.cwd / "d.html").read_text()
+    )
     data = inside("inspect", "--diff", "a.zip", "b.zip", "--output", "json").document["data"]
     assert data["profile_diff"]["pairs"][0]["differing"][0]["name"] == "_ZN4demo1gEv"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.profiles import compiled, function, profile
 
+from xtool.errors import StoreError
 from xtool.pgo import report, usage
 from xtool.pgo.compiles import Compile
 from xtool.pgo.names import Names
@@ -150,6 +151,12 @@ def test_a_profile_is_written_where_this_build_looks_for_it(tmp_path: Path) -> N
     assert first.counters[INDIRECT] == (7, 1, second.ident, 7)
     (other,) = read_data(tmp_path / "@source" / "here" / "src" / "o" / "b.gcda").functions
     assert (other.ident, other.counters) == (function("g").ident, {ARCS: (1,)})
+
+
+def test_a_profile_that_cannot_be_written(tmp_path: Path) -> None:
+    long = profile(compiled("x" * 300, function("f", 1)))
+    with pytest.raises(StoreError, match=r"cannot write the profile of @source/x+: File name too long"):
+        prepare(long, tmp_path, Names(()))
 
 
 def made(*uses: ObjectUse, training: Training | None = None, **objects: object) -> report.PgoReport:

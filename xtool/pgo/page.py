@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xtool.pgo import words
 from xtool.pgo.compare import FunctionChange, ProfileComparison
+from xtool.pgo.demangle import brief
 from xtool.pgo.inspection import FileComparison, ProfileReport
 from xtool.pgo.names import is_own
 from xtool.pgo.profile import Profile
@@ -168,7 +169,7 @@ def _commands(profile: Profile) -> Iterator[str]:
 def _hottest(hottest: Sequence[HotFunction]) -> Iterator[str]:
     rows = [
         (
-            escaped(each.name),
+            _function(each.name),
             _meter(each.share, words.share(each.share), "work"),
             f"{each.entered:,}",
             escaped(f"{each.file}:{each.line}"),
@@ -176,6 +177,14 @@ def _hottest(hottest: Sequence[HotFunction]) -> Iterator[str]:
         for each in hottest
     ]
     yield from _table("Hottest functions", ("function", "work", "calls", "where"), rows)
+
+
+def _function(name: str) -> str:
+    """A name of C++ in short, and all of it where it is asked for."""
+    short = brief(name)
+    if short == name:
+        return escaped(name)
+    return f"<details><summary>{escaped(short)}</summary>{escaped(name)}</details>"
 
 
 def _files(files: Sequence[FileCoverage]) -> Iterator[str]:
@@ -304,7 +313,7 @@ def _change(change: FunctionChange) -> tuple[str, ...]:
     calls = ["-" if count is None else f"{count:,}" for count in (change.entered_a, change.entered_b)]
     how = words.differing(change) or words.REASONS[change.reason]
     return (
-        escaped(change.name),
+        _function(change.name),
         f"{calls[0]} / {calls[1]}",
         escaped(f"{change.file}:{change.line}"),
         escaped(how),

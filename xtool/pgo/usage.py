@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xtool.errors import StoreError
 from xtool.pgo import collect
 from xtool.pgo.compiles import Compile, data_file
 from xtool.pgo.names import Names, shown
@@ -53,6 +54,9 @@ def prepare(profile: Profile, folder: Path, names: Names) -> None:
         profile: the profile.
         folder: the folder that the compilers are told.
         names: what its names stand for in this build.
+
+    Raises:
+        StoreError: it cannot be written.
     """
     moved: dict[int, int] = {}
     ready = [
@@ -67,8 +71,14 @@ def prepare(profile: Profile, folder: Path, names: Names) -> None:
             for f in (collect.renumbered(function, moved) for function in functions)
         ]
         path = data_file(folder, names.concrete(each.place), names.concrete(each.aux))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_data(path, Data(profile.format, each.runs, each.highest, tuple(counts)))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_data(path, Data(profile.format, each.runs, each.highest, tuple(counts)))
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the profile of {each.key}: {error.strerror}",
+                hint="make room, or point TMPDIR to a larger disk",
+            ) from error
 
 
 def _moved(function: Function, each: ObjectProfile, names: Names, moved: dict[int, int]) -> Function:

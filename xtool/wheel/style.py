@@ -62,6 +62,7 @@ td:nth-child(2) { white-space: nowrap; }
 .changes td:first-child { min-width: 6rem; }
 .changes td:last-child { white-space: nowrap; }
 td.figure { white-space: nowrap; }
+td details { margin: 0; }
 .meter { display: inline-block; width: 7rem; height: .6rem; margin-right: .5rem; overflow: hidden;
   border: 1px solid var(--line); border-radius: .3rem; background: var(--band); vertical-align: -1px; }
 .meter i { display: block; height: 100%; background: var(--glibc); print-color-adjust: exact; }
