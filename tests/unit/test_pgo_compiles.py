@@ -51,7 +51,7 @@ def one(tmp_path: Path, words: str, **more: str) -> Compile:
         ("src/a.c -o prog", "prog-a"),
         ("src/a.c -o d/a", "d/a"),
         ("src/a.c x.o -o d/a", "d/a-a"),
-        ("src/a.c -lm -Xlinker x.o -L lib -o d/a", "d/a"),
+        ("src/a.c -lm -l m -e main.c -Xlinker x.o -L lib -o d/a", "d/a"),
         ("src/a.c -o d/a.exe", "d/a"),
         ("src/a.c -o d/prog.exe", "d/prog-a"),
         ("src/a.c -o .exe", ".exe-a"),

@@ -15,7 +15,7 @@ _TAKES_VALUE = frozenset(
     (
         *("-o", "-MF", "-MT", "-MQ", "-include", "-imacros", "-I", "-L", "-B", "-isystem", "-idirafter"),
         *("-iquote", "-Xlinker", "-Xassembler", "-Xpreprocessor", "-T", "-u", "-z", "-x", "-D", "-U"),
-        "--param",
+        *("--param", "-l", "-e", "-isysroot", "--sysroot", "-aux-info"),
     )
 )
 _OF_CODE = re.compile(r"-(O|f(?!profile-|file-prefix-map|debug-|macro-prefix-map|diagnostics)|m|D|U|std=)")
