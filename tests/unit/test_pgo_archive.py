@@ -27,6 +27,7 @@ FULL = profile(
         function("g", counters={ARCS: (1,), TOPN: (5, 1, -7, 5, 0, 0), INDIRECT: (2, 0), TIME: (9,)}),
         function("local", scope="local", ident=5, coverage=None, file="/xtool/python/x.h"),
         function("_ZN1TIiE1fEv", 4, lent=True),
+        function("torn", 4, consistent=False),
         function("_GLOBAL__sub_I_f", artificial=True, scope="fixed"),
         sources={"src/a.c": "ab" * 32, "src/é.h": "cd" * 32},
     ),

@@ -15,6 +15,15 @@ def graph(blocks: int, *arcs: tuple[int, int, int]) -> Graph:
     return Graph(1, 2, 3, "f", False, "a.c", 1, blocks, tuple(Arc(*arc) for arc in arcs))
 
 
+def test_counters_that_do_not_add_up_are_told() -> None:
+    branch = graph(5, (0, 2, ON_TREE), (2, 3, 0), (2, 4, 0), (3, 4, ON_TREE), (4, 1, ON_TREE))
+    whole, torn = solve(branch, (3, 4)), solve(branch, (-3, 4))
+    assert whole is not None
+    assert whole.consistent
+    assert torn is not None
+    assert not torn.consistent
+
+
 def test_straight_on() -> None:
     found = solve(graph(3, (0, 2, ON_TREE), (2, 1, 0)), [5])
     assert found is not None

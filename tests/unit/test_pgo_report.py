@@ -161,7 +161,7 @@ def test_a_profile_that_cannot_be_written(tmp_path: Path) -> None:
 
 def made(*uses: ObjectUse, training: Training | None = None, **objects: object) -> report.PgoReport:
     one = profile(
-        compiled("ran", function("f", 3), function("g", 1)),
+        compiled("ran", function("f", 3), function("g", 1, consistent=False)),
         compiled("loaded", function("h", 0)),
         compiled("never", counted=False),
     )
@@ -186,20 +186,21 @@ def test_what_is_not_as_it_should_be_is_named_with_its_file() -> None:
     told = [(each.code, each.file) for each in found.findings]
     assert told == [
         ("lost-profile", ""),
+        ("inconsistent-profile", "src/a.c"),
         ("not-covered", "src/a.c"),
         ("not-covered", "src/a.c"),
         ("coverage-mismatch", "src/a.c"),
         ("profile-flags", "src/a.c"),
         ("missing-profile", "src/new.c"),
-        ("missing-profile", "src/a.c"),
         ("unused-profile", "@source/loaded"),
     ]
     messages = [each.message for each in found.findings]
     assert messages[0].startswith("2 processes of the training")
-    assert "no function of it was called" in messages[1]
-    assert "was not run by the training" in messages[2]
-    assert messages[3] == "the profile does not fit `f0`, `f1`, `f2`, `f3`, `f4` and 2 more"
-    assert messages[4].endswith("-O2 -> -O3")
+    assert messages[1].startswith("the counters of `g` do not add up")
+    assert "no function of it was called" in messages[2]
+    assert "was not run by the training" in messages[3]
+    assert messages[4] == "the profile does not fit `f0`, `f1`, `f2`, `f3`, `f4` and 2 more"
+    assert messages[5].endswith("-O2 -> -O3")
     assert {each.severity for each in found.findings} == {"warning"}
     assert found.unused == ("@source/loaded",)
 

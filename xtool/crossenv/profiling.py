@@ -28,6 +28,8 @@ _QUIET = "-gno-record-gcc-switches"
 _USING = (
     _QUIET,
     "-fprofile-reproducible=parallel-runs",
+    # Threads that still run when counters are written leave some that do not add up: an error otherwise.
+    "-fprofile-correction",
     # What was not trained is compiled as without a profile, not for size.
     "-fprofile-partial-training",
     "-Wmissing-profile",

@@ -180,6 +180,8 @@ def _plain_function(function: Function) -> dict[str, Any]:
         found["coverage"] = [shape.entered, shape.arcs, shape.covered, shape.weight]
     if function.lent:
         found["lent"] = True
+    if not function.consistent:
+        found["inconsistent"] = True
     if function.artificial:
         found["artificial"] = True
     return found
@@ -233,6 +235,7 @@ def _function(data: Mapping[str, Any]) -> Function:
         counters=dict(_counters(name, values) for name, values in data["counters"].items()),
         coverage=Coverage(*map(_count, _list(shape))) if shape is not None else None,
         lent=_flag(data.get("lent", False)),
+        consistent=not _flag(data.get("inconsistent", False)),
         artificial=_flag(data.get("artificial", False)),
     )
 

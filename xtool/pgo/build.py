@@ -47,7 +47,6 @@ class PgoRequest:
         collect: the folder of an instrumented build that was trained elsewhere, or None.
         stale: use what still fits of a profile of other sources.
         save: the file to keep profiles in, or None.
-        page: the file for a page of the report, or None.
     """
 
     commands: tuple[str, ...] = ()
@@ -59,7 +58,6 @@ class PgoRequest:
     collect: Path | None = None
     stale: bool = False
     save: Path | None = None
-    page: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

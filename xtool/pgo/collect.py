@@ -199,6 +199,7 @@ def _function(
         counters=counters,
         coverage=Coverage(flow.entered, flow.arcs_total, flow.arcs_covered, flow.weight) if flow else None,
         artificial=graph.artificial,
+        consistent=flow is None or flow.consistent,
     )
 
 

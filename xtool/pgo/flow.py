@@ -24,6 +24,7 @@ class Flow:
             return.
         arcs_covered: how many of them were taken.
         weight: sum of how often its blocks were run.
+        consistent: whether it adds up. Counters that were written while the function ran may not.
     """
 
     entered: int
@@ -31,6 +32,7 @@ class Flow:
     arcs_total: int
     arcs_covered: int
     weight: int
+    consistent: bool = True
 
 
 def solve(graph: Graph, counters: Sequence[int]) -> Flow | None:
@@ -69,6 +71,7 @@ def solve(graph: Graph, counters: Sequence[int]) -> Flow | None:
         arcs_total=len(real),
         arcs_covered=sum(1 for index in real if arcs[index] > 0),
         weight=sum(sum(arcs[index] for index in entering[block]) for block in inner),
+        consistent=min(arcs, default=0) >= 0,
     )
 
 

@@ -41,6 +41,7 @@ class Function:
         coverage: what was run; None where the graph is not known.
         lent: it was counted in another object that has the same function (C++ keeps one of them).
         artificial: the compiler made it up.
+        consistent: whether its counters add up.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Function:
     coverage: Coverage | None = None
     lent: bool = False
     artificial: bool = False
+    consistent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

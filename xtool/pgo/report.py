@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -252,7 +252,15 @@ def _findings(
                 show(shown(each.source, each.place)),
                 "was loaded by the training, but no function of it was called",
             )
-    known = {each.key for each in profile.objects if each.counted}
+        odd = [function.name for function in each.functions if not function.consistent]
+        if odd:
+            yield warning(
+                "inconsistent-profile",
+                f"the counters of {_some(odd)} do not add up, and the compiler corrects them",
+                file=show(shown(each.source, each.place)),
+                cure="let threads end before the training does: what they count at its end is torn",
+            )
+    known = {each.key: each.counted for each in profile.objects}
     for use in uses:
         yield from _of_use(use, known)
     for key in unused:
@@ -273,7 +281,13 @@ def _not_run(source: str, what: str) -> Finding:
     )
 
 
-def _of_use(use: ObjectUse, known: set[str]) -> Iterable[Finding]:
+def _some(names: Sequence[str]) -> str:
+    shown_names = ", ".join(f"`{name}`" for name in names[:_SHOWN])
+    more = len(names) - _SHOWN
+    return f"{shown_names} and {more} more" if more > 0 else shown_names
+
+
+def _of_use(use: ObjectUse, known: Mapping[str, bool]) -> Iterable[Finding]:
     if not use.found and use.key not in known:
         yield warning(
             "missing-profile",
@@ -281,14 +295,12 @@ def _of_use(use: ObjectUse, known: set[str]) -> Iterable[Finding]:
             file=use.source,
             cure="does the build choose its sources by chance or by what it finds? train again",
         )
-    elif not use.found:
+    elif not use.found and known[use.key]:
         yield warning("missing-profile", "its profile was not found by the compiler", file=use.source)
     if use.mismatched:
-        names = ", ".join(f"`{name}`" for name in use.mismatched[:_SHOWN])
-        more = len(use.mismatched) - _SHOWN
         yield warning(
             "coverage-mismatch",
-            f"the profile does not fit {names}{f' and {more} more' if more > 0 else ''}",
+            f"the profile does not fit {_some(use.mismatched)}",
             file=use.source,
             cure="train again for this target, Python and source",
         )
