@@ -75,11 +75,13 @@ class Key:
             text with commas, `words` one separated by blanks (quotes keep blanks), `texts` a list of any text
             (a variable holds one), `table` a list of `KEY=VALUE` (in a file: a table).
         choices: for `choice`, the values there are.
+        also: other names of it in configuration files.
     """
 
     name: str
     kind: Kind
     choices: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -129,11 +131,21 @@ KEYS = {
         Key("test-command", "texts"),
         Key("test-requires", "words"),
         Key("no-test", "flag"),
+        Key("pgo", "texts", also=("pgo-command",)),
+        Key("no-pgo", "flag"),
+        Key("pgo-requires", "words"),
+        Key("pgo-native", "flag"),
+        Key("pgo-timeout", "seconds"),
+        Key("pgo-save", "path"),
+        Key("pgo-load", "path"),
+        Key("pgo-stale", "flag"),
         Key("config-setting", "table"),
         Key("with", "words"),
         Key("format", "choice", ("shell", "json", "cmake", "meson", "github")),
     )
 }
+
+_ALSO = {name: key.name for key in KEYS.values() for name in key.also}
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -396,15 +408,16 @@ def _file_layer(table: Any, path: Path, where: str) -> Layer:
     if not isinstance(table, dict):
         raise UsageError(f"{path}: {where} must be a table", code="config")
     values = {}
-    for name, value in table.items():
+    for written, value in table.items():
+        name = str(_ALSO.get(written, written))
         if name not in KEYS:
-            near = _nearest(name, KEYS)
+            near = _nearest(name, [*KEYS, *_ALSO])
             raise UsageError(
                 f"{path}: {where} has an unknown key `{name}`",
                 hint=f"did you mean `{near}`?" if near else f"the keys are {', '.join(sorted(KEYS))}",
                 code="unknown-key",
             )
-        values[name] = convert(KEYS[name], value, f"`{name}` in {path}", path.parent)
+        values[name] = convert(KEYS[name], value, f"`{written}` in {path}", path.parent)
     return Layer(values)
 
 

@@ -39,13 +39,27 @@ _running: set[int] = set()
 
 
 class Commands:
-    """The commands of one piece of work among several, which can be ended without the others'."""
+    """The commands of one piece of work among several, which can be ended without the others'.
 
-    def __init__(self) -> None:
+    Args:
+        within: the commands of the work that this is a part of.
+    """
+
+    def __init__(self, within: Commands | None = None) -> None:
+        self._within = within
         self._groups: set[int] = set()
         self._lock = threading.Lock()
-        self.ended = False
+        self._ended = False
+
+    @classmethod
+    def part(cls) -> Commands:
+        """A part of the work that this thread does."""
+        return cls(_current.get())
+
+    @property
+    def ended(self) -> bool:
         """Whether the work shall stop: no further command starts."""
+        return self._ended or (self._within is not None and self._within.ended)
 
     def end(self) -> None:
         """End what runs, process groups as a whole: SIGTERM, and SIGKILL after a grace; does not wait."""
@@ -74,7 +88,7 @@ class Commands:
 
     def _signal(self, number: int) -> None:
         with self._lock:
-            self.ended = True
+            self._ended = True
             for group in self._groups:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, number)
@@ -82,13 +96,17 @@ class Commands:
     def _add(self, group: int) -> None:
         with self._lock:
             self._groups.add(group)
-            if self.ended:
+            if self._ended:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, signal.SIGKILL)
+        if self._within is not None:
+            self._within._add(group)
 
     def _remove(self, group: int) -> None:
         with self._lock:
             self._groups.discard(group)
+        if self._within is not None:
+            self._within._remove(group)
 
 
 _current: ContextVar[Commands | None] = ContextVar("commands", default=None)

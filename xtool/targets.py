@@ -62,6 +62,7 @@ class Target:
         uv: the machine's name in uv's Python keys (`powerpc64le`).
         qemu: name of the qemu-user binary (`qemu-ppc64le`).
         qemu_cpu: CPU model of the baseline, for `-cpu`.
+        qemu_best_cpu: CPU model with all that the emulator has; processors of users have more than the baseline.
         baseline: the oldest processor that wheels run on, as its makers call it; `cflags` say it to GCC.
         lowest_glibc: the lowest glibc that has a manylinux policy for this machine.
         float_abi: how floating-point arguments are passed, with the document that says so.
@@ -86,6 +87,7 @@ class Target:
     uv: str
     qemu: str
     qemu_cpu: str
+    qemu_best_cpu: str
     baseline: str
     lowest_glibc: Glibc
     float_abi: str

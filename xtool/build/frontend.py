@@ -25,6 +25,7 @@ from xtool.build.source import Source
 from xtool.context import Context
 from xtool.crossenv.adapters import BuildSystem, ConfigSettings, adapter_for
 from xtool.crossenv.environment import CrossEnv, target_python
+from xtool.crossenv.profiling import Profiling
 from xtool.crossenv.trace import BuildTrace
 from xtool.errors import CommandFailed, UsageError, XtoolError
 from xtool.kit import BuildPython, Kit
@@ -46,11 +47,13 @@ class RawWheel:
         path: the wheel.
         trace: what compilers and linkers opened; free of leaks.
         timings: seconds per step: `requirements`, `compile`.
+        cross: the environment that it was built in.
     """
 
     path: Path
     trace: BuildTrace
     timings: Mapping[str, float]
+    cross: CrossEnv
 
 
 def build_wheel(
@@ -64,6 +67,7 @@ def build_wheel(
     config_settings: ConfigSettings | None = None,
     sharing: kept.Sharing | None = None,
     on_step: Callable[[str], None] | None = None,
+    profiling: Profiling | None = None,
 ) -> RawWheel:
     """Build one wheel.
 
@@ -77,6 +81,7 @@ def build_wheel(
         config_settings: PEP 517 config settings for the back end.
         sharing: what the builds of this run have in common.
         on_step: told the step that begins: `requirements`, `compile`.
+        profiling: the stage of a profile-guided build (its project is `project_folder(workdir)`), or None.
 
     Raises:
         CommandFailed: a hook failed, or the build requirements cannot be installed.
@@ -87,7 +92,7 @@ def build_wheel(
     # Links resolved: compilers are told of these folders by name and report what they opened resolved.
     workdir = workdir.resolve()
     target_python(kit, version)
-    project = workdir / "source"
+    project = project_folder(workdir)
     shutil.copytree(source.path, project, symlinks=True, copy_function=_copy)
     system = read_build_system(project)
     adapter = adapter_for(system, what=source.label)
@@ -96,6 +101,9 @@ def build_wheel(
     settings_from = project if source.kind == "folder" else None
     outdir = workdir / "wheel"
     outdir.mkdir()
+    sources = {"source": (project,)}
+    if profiling is not None and profiling.training:
+        sources["training"] = (profiling.training[0].parent,)
 
     def prepare(requires: Sequence[str], again: str = "") -> tuple[environments.BuildEnvironment, CrossEnv]:
         env = stack.enter_context(
@@ -114,10 +122,13 @@ def build_wheel(
             kit,
             version,
             workdir / f"cross{again}",
-            sources={"source": (project,), "environment": (env.path,)},
+            sources=sources | {"environment": (env.path,)},
             path=(env.bindir,),
             jobs=jobs,
+            profiling=profiling,
         )
+        if profiling is not None and profiling.before is not None:
+            profiling.before(cross)
         return env, cross
 
     def hooks() -> _Hooks:
@@ -152,7 +163,12 @@ def build_wheel(
     for word in trace.skipped:
         ctx.log.detail(f"left out of compiler commands, because it is this machine's: {word}")
     _tell_answers(ctx, trace, kit)
-    return RawWheel(wheel, trace, timings)
+    return RawWheel(wheel, trace, timings, cross)
+
+
+def project_folder(workdir: Path) -> Path:
+    """Where `build_wheel` copies the project to, links resolved."""
+    return workdir.resolve() / "source"
 
 
 def _tell_answers(ctx: Context, trace: BuildTrace, kit: Kit) -> None:

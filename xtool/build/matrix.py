@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from xtool.build import logs, pythons
 from xtool.build import source as sources
@@ -39,6 +40,9 @@ def build(ctx: Context, request: BuildRequest, watcher: Watcher | None = None) -
     pythons.check_asked(ctx, request.setups)
     with ExitStack() as stack:
         stack.enter_context(usable(request.outdir, hint="choose another folder with `--outdir`"))
+        save = request.pgo.save if request.pgo else None
+        if save is not None:
+            stack.enter_context(usable(save.parent, hint="name a file in another folder after `--pgo-save`"))
         work = stack.enter_context(temporary_folder())
         asked = [version for setup in request.setups for version in setup.versions]
         clock = Clock()
@@ -61,7 +65,25 @@ def build(ctx: Context, request: BuildRequest, watcher: Watcher | None = None) -
         outcomes = run.alone() if alone else run.together(failed=bool(failed)) if cells else []
         place = {(s.target.name, v): (i, j) for i, s in enumerate(setups) for j, v in enumerate(s.versions)}
         every = sorted([*failed, *outcomes], key=lambda cell: place[cell.target, cell.python])
-    return BuildReport(tuple(every), round(time.monotonic() - started, 3))
+    report = BuildReport(tuple(every), round(time.monotonic() - started, 3))
+    if save is not None:
+        _save(ctx, save, report)
+    return report
+
+
+def _save(ctx: Context, path: Path, report: BuildReport) -> None:
+    """Keep the profiles that wheels were built with.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    profiles = [wheel.pgo.profile for wheel in report.wheels if wheel.pgo is not None]
+    if not profiles:
+        return
+    from xtool.pgo import archive
+
+    archive.write(path, profiles)
+    ctx.log.info(f"saved the profile{'s' if len(profiles) > 1 else ''} in {path}")
 
 
 def _with_pythons(ctx: Context, setups: Sequence[Request], source: sources.Source) -> tuple[Request, ...]:

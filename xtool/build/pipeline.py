@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtool.build.commands import names_project
 from xtool.build.kept import Sharing
 from xtool.build.source import Source
 from xtool.context import Context
@@ -26,7 +27,11 @@ from xtool.targets import format_glibc, same_machine
 from xtool.wheel.wheelfile import WheelName
 
 if TYPE_CHECKING:
+    from xtool.build.frontend import RawWheel
     from xtool.build.smoke import SmokeResult
+    from xtool.crossenv.profiling import Profiling
+    from xtool.pgo.build import PgoRequest
+    from xtool.pgo.report import PgoReport
     from xtool.wheel.findings import Finding
 
 _WARNINGS_SHOWN = 3
@@ -48,6 +53,7 @@ class BuildRequest:
         config_settings: PEP 517 config settings for the back end.
         fail_fast: whether the first failure ends everything.
         log_dir: folder for the logs, or None for one in the cache.
+        pgo: what is wanted of profiles, or None for a build without.
     """
 
     source: str
@@ -60,6 +66,7 @@ class BuildRequest:
     config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
     fail_fast: bool = False
     log_dir: Path | None = None
+    pgo: PgoRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class BuiltWheel:
         tested: for each Python that it was tested on, the same as in `smoke`, with `python`.
         serves: the other cells that it is for, as `target` and `python`.
         log: its log, or None where none could be written.
+        pgo: the report of its profile, or None where it has none.
     """
 
     path: Path
@@ -91,11 +99,13 @@ class BuiltWheel:
     tested: tuple[Mapping[str, Any], ...] = ()
     serves: tuple[Mapping[str, str], ...] = ()
     log: Path | None = None
+    pgo: PgoReport | None = None
 
     def as_data(self) -> dict[str, Any]:
         """The wheel as plain data for JSON output."""
         return {
-            **asdict(self),
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "pgo": None if self.pgo is None else self.pgo.as_data(),
             "path": str(self.path),
             "warnings": list(self.warnings),
             "tested": list(self.tested),
@@ -151,7 +161,7 @@ class Asked:
     """What a cell asks of whoever runs it.
 
     Args:
-        step: told the step that begins: `requirements`, `compile`, `judge`, `smoke`.
+        step: told the step that begins: `requirements`, `instrument`, `train`, `compile`, `judge`, `smoke`.
         tested_on: by the wheel's name, the Pythons to test it on.
         kit_with: a kit of the cell's target that has a Python to test on.
     """
@@ -194,24 +204,10 @@ def build_wheel(
         CommandFailed: the build or a test failed.
         WheelRejected: the wheel is not what was asked for.
     """
-    from xtool.build import frontend
-
     threading.Thread(target=_import_ahead, daemon=True).start()
     kit, version = cell.kit, cell.version
     clock = Clock(product.seconds)
-    label = f"{product.source.label} for {cell.label}"
-    with ctx.log.step(f"building {label}"), clock("build"):
-        raw = frontend.build_wheel(
-            ctx,
-            kit,
-            version,
-            product.source,
-            workdir=place,
-            jobs=jobs,
-            config_settings=product.request.config_settings,
-            sharing=product.sharing,
-            on_step=asked.step,
-        )
+    raw, profiled = _raw(ctx, cell, product, place, jobs=jobs, asked=asked, clock=clock)
     from xtool.toolchain.runtimes import offer_libraries
     from xtool.wheel.judge import judge
     from xtool.wheel.repair import repair
@@ -239,7 +235,8 @@ def build_wheel(
         )
         verdict = judged(wheel, trace=raw.trace)
         verdict.require()
-    _warn(ctx, verdict.warnings)
+    findings = [*verdict.warnings, *(profiled.findings if profiled else ())]
+    _warn(ctx, findings)
     asked.step("smoke")
     with clock("smoke"):
         said: list[str] = []
@@ -252,9 +249,57 @@ def build_wheel(
         glibc_required=format_glibc(verdict.glibc_required) if verdict.glibc_required else None,
         smoke={name: value for name, value in tested[0].items() if name != "python"},
         timings=clock.seconds,
-        warnings=(*(str(finding) for finding in verdict.warnings), *said),
+        warnings=(*map(str, findings), *said),
         tested=tested,
+        pgo=profiled,
     )
+
+
+def _raw(
+    ctx: Context, cell: Cell, product: Product, place: Path, *, jobs: int, asked: Asked, clock: Clock
+) -> tuple[RawWheel, PgoReport | None]:
+    """The wheel as the back end makes it, with a profile where one is asked for."""
+    from xtool.build import frontend
+
+    def build(workdir: Path, profiling: Profiling | None = None) -> RawWheel:
+        counts = profiling is not None and profiling.stage == "generate"
+        return frontend.build_wheel(
+            ctx,
+            cell.kit,
+            cell.version,
+            product.source,
+            workdir=workdir,
+            jobs=jobs,
+            config_settings=product.request.config_settings,
+            sharing=product.sharing,
+            on_step=lambda step: asked.step("instrument" if counts and step == "compile" else step),
+            profiling=profiling,
+        )
+
+    if product.request.pgo is None:
+        with ctx.log.step(f"building {product.source.label} for {cell.label}"), clock("build"):
+            return build(place), None
+    from xtool.pgo import build as profiled
+
+    work = profiled.Work(
+        ctx=ctx,
+        kit=cell.kit,
+        version=cell.version,
+        source=product.source,
+        request=product.request.pgo,
+        place=place,
+        jobs=jobs,
+        build=build,
+        step=asked.step,
+        clock=clock,
+        wheel_dirs=_wheel_dirs(product),
+    )
+    return profiled.build(work)
+
+
+def _wheel_dirs(product: Product) -> tuple[Path, ...]:
+    """Folders of wheels that may satisfy what tests and training need."""
+    return (product.request.outdir,) if product.request.outdir.is_dir() else ()
 
 
 def _warn(ctx: Context, findings: Sequence[Finding]) -> None:
@@ -318,7 +363,7 @@ def _tests(
 def _own_project(product: Product, place: Path) -> Path:
     """The project for tests, which may write into it: a copy of this cell's own where commands name it."""
     commands = " ".join(product.request.test_commands)
-    if not product.request.test or not any(word in commands for word in ("{project}", "{package}")):
+    if not product.request.test or not names_project(commands):
         return product.source.path
     copy = place / "tested" / product.source.path.name
     shutil.copytree(product.source.path, copy, symlinks=True)
@@ -339,7 +384,7 @@ def _smoke(ctx: Context, kit: Kit, product: Product, version: str, wheel: Path, 
             test_command=request.test_commands,
             test_requires=request.test_requires,
             project=project,
-            wheel_dirs=(request.outdir,) if request.outdir.is_dir() else (),
+            wheel_dirs=_wheel_dirs(product),
             desktop=partial(ensure_desktop, ctx, kit, version),
         )
         result.raise_for_failure(wheel)

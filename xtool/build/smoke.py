@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
 import tempfile
 import time
 import zipfile
@@ -19,8 +18,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xtool import proc
+from xtool.build.commands import fill
 from xtool.context import Context
-from xtool.errors import CommandFailed, NetworkError, UsageError
+from xtool.errors import CommandFailed, NetworkError
 from xtool.kit import Kit
 from xtool.targetenv import TargetEnv
 
@@ -167,7 +167,7 @@ def smoke_test(
             desktop=desktop,
             wheel_dirs=(wheel.parent, *wheel_dirs),
         )
-        commands = [_fill(command, wheel, project) for command in test_command]
+        commands = [fill(command, wheel, project) for command in test_command]
         env.install([wheel], test_requires)
         cwd = place / "cwd"
         cwd.mkdir()
@@ -261,22 +261,6 @@ def _is_module(data: bytes, module: str, *, named: bool) -> bool:
         return b"PyInit" in data or b"PyModExport_" in data
     stem = module.rpartition(".")[2]
     return b"PyInit_" + stem.encode() in data or b"PyInitU_" in data
-
-
-def _fill(command: str, wheel: Path, project: Path | None) -> str:
-    values = {"wheel": wheel.absolute()}
-    if project is not None:
-        values |= {"project": project.absolute(), "package": project.absolute()}
-    for name in ("project", "package"):
-        if f"{{{name}}}" in command and project is None:
-            raise UsageError(
-                f"the test command uses {{{name}}}, but there is no project folder",
-                facts=[command],
-                hint="build from a folder, or leave the placeholder out",
-            )
-    for name, path in values.items():
-        command = command.replace(f"{{{name}}}", shlex.quote(str(path)))
-    return command
 
 
 def _run_commands(env: TargetEnv, commands: Sequence[str], cwd: Path, timeout: float) -> SmokeResult:

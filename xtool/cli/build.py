@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,13 @@ from xtool.cli.base import Result, Session, kit_options, setting, target_option,
 if TYPE_CHECKING:
     from xtool.build.report import BuildReport, Outcome
     from xtool.errors import XtoolError
+    from xtool.pgo.build import PgoRequest
 
 _TOLD_IN_FULL = 3
 """How many failures of a matrix show all that is known of them; the others name their logs."""
 
 
-def _build(session: Session, source: str) -> Result:
+def _build(session: Session, source: str, html: str | None) -> Result:
     from xtool.build import matrix
     from xtool.build.pipeline import BuildRequest
     from xtool.cli.watch import MatrixView, describe, summary
@@ -33,12 +35,14 @@ def _build(session: Session, source: str) -> Result:
         config_settings=_config_settings(session.value("config-setting", ())),
         fail_fast=session.value("fail-fast", False),
         log_dir=session.value("log-dir"),
+        pgo=_pgo(session, html),
     )
     report = matrix.build(session.ctx, request, MatrixView(session.console))
     several = len(report.cells) > 1
     if not several:
         for wheel in report.wheels:
             session.console.info(describe(wheel))
+    page = _write_page(session, report, html)
     errors = _errors(report, labelled=several)
     return Result(
         {
@@ -48,12 +52,72 @@ def _build(session: Session, source: str) -> Result:
                 {"target": cell.target, "python": cell.python, "state": cell.state.value}
                 for cell in report.left_out
             ],
+            **({"html": page} if page else {}),
         },
         text="\n".join(str(wheel.path) for wheel in report.wheels),
         errors=tuple(errors),
         partial=bool(report.wheels and errors),
         summary=f"\n{summary(report)}" if several else "",
     )
+
+
+def _pgo(session: Session, html: str | None) -> PgoRequest | None:
+    """What is wanted of profiles.
+
+    Raises:
+        UsageError: options that contradict each other, or a profile that cannot be read.
+    """
+    from xtool.errors import UsageError
+
+    commands: tuple[str, ...] = session.value("pgo", ())
+    loaded: Path | None = session.value("pgo-load")
+    save: Path | None = session.value("pgo-save")
+    if session.value("no-pgo", False) or not (commands or loaded):
+        if html is not None or save is not None:
+            raise UsageError(
+                f"`{'--pgo-save' if html is None else '--html'}` is about a profile, and there is none",
+                hint="`--pgo CMD` trains one, `--pgo-load FILE` uses one",
+                code="no-profile",
+            )
+        return None
+    if loaded and save:
+        raise UsageError(
+            "`--pgo-save` keeps what a training has counted, and `--pgo-load` does without one",
+            hint="leave one of them out",
+            code="contradiction",
+        )
+    from xtool.pgo.build import PgoRequest
+
+    request = PgoRequest(
+        commands=() if loaded else commands,
+        requires=session.value("pgo-requires", ()),
+        native=session.value("pgo-native", False),
+        save=save,
+    )
+    timeout: float | None = session.value("pgo-timeout")
+    if timeout is not None:
+        request = replace(request, timeout=timeout)
+    if loaded is None:
+        return request
+    from xtool.pgo import archive
+
+    return replace(
+        request,
+        profiles=archive.read(loaded),
+        loaded=loaded,
+        stale=session.value("pgo-stale", False),
+    )
+
+
+def _write_page(session: Session, report: BuildReport, html: str | None) -> str | None:
+    """Write the page of the wheels' profiles."""
+    reports = [wheel.pgo for wheel in report.wheels if wheel.pgo is not None]
+    if html is None or not reports:
+        return None
+    from xtool.pgo.page import write_page
+
+    session.console.info(f"wrote {html}")
+    return str(write_page(Path(html), reports))
 
 
 def _failed_data(cell: Outcome) -> dict[str, Any]:
@@ -136,6 +200,25 @@ command = verb(
             metavar="KEY=VALUE",
             multiple=True,
         ),
+        setting(
+            "--pgo",
+            help="Optimise with a profile: build with counters, train with CMD under the emulator, "
+            "build again. {project} and {wheel} are filled in. Can be repeated: commands run side by side.",
+            metavar="CMD",
+            multiple=True,
+        ),
+        setting(
+            "--pgo-requires", help="What the training needs. Can be repeated.", metavar="REQ", multiple=True
+        ),
+        setting("--pgo-native", help="Train on this machine itself, where it is the target's kind."),
+        setting(
+            "--pgo-timeout", help="Seconds that a training command may take (default: 3600).", metavar="N"
+        ),
+        setting("--pgo-save", help="Keep the profiles in FILE.", metavar="FILE"),
+        setting("--pgo-load", help="Optimise with the profiles of FILE, without a training.", metavar="FILE"),
+        setting("--pgo-stale", help="Use what still fits of a profile of other sources."),
+        setting("--no-pgo", help="Build without a profile, whatever the project says."),
+        click.Option(["--html"], metavar="FILE", help="Also write a page about the profile."),
         setting("--jobs", "-j", help="How much may run at once (default: the CPUs).", metavar="N"),
         setting(
             "--compiler-cache", help="Compile through a compiler cache (default: one that is installed)."

@@ -24,6 +24,8 @@ _WHY = 60
 _STEPS = {
     "": "starting",
     "requirements": "getting build requirements",
+    "instrument": "compiling with counters",
+    "train": "training",
     "compile": "compiling",
     "judge": "checking the wheel",
     "smoke": "testing",
@@ -32,6 +34,8 @@ _STEPS = {
 _WHILE = {
     "setup": "setting up",
     "requirements": "getting build requirements",
+    "instrument": "building with counters",
+    "train": "training",
     "compile": "building",
     "judge": "checking the wheel",
     "smoke": "testing",

@@ -12,8 +12,9 @@ from pathlib import Path
 from xtool.catalog import Catalog
 from xtool.context import Context
 from xtool.crossenv import asked, compilercache, files, pyconfig, variables
+from xtool.crossenv.profiling import Profiling
 from xtool.crossenv.trace import ASKED, BuildTrace, read_trace
-from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, write_wrappers
+from xtool.crossenv.wrappers import HOST_PATHS, Policy, WrapperSpec, prefix_maps, write_wrappers
 from xtool.errors import UsageError
 from xtool.kit import Kit, TargetPython
 from xtool.sysrootrules import read_rules
@@ -65,6 +66,7 @@ class CrossEnv:
         sources: Mapping[str, tuple[Path, ...]],
         path: tuple[Path, ...] = (),
         jobs: int = 1,
+        profiling: Profiling | None = None,
     ) -> CrossEnv:
         """Write the cross environment of a build.
 
@@ -76,6 +78,7 @@ class CrossEnv:
             sources: by what they are (`source`, `environment`), further folders that a compiler may open.
             path: folders of commands that come after the wrappers and before the user's PATH.
             jobs: how many compilers may run at once.
+            profiling: the stage of a profile-guided build, or None.
 
         Raises:
             UsageError: the kit has no such Python, or the user's flags for targets cannot be read.
@@ -93,23 +96,20 @@ class CrossEnv:
             **sources,
         }
         allowed = _spellings(item for group in roots.values() for item in group)
-        maps = tuple(
-            (spelling, f"/xtool/{name}" + (f"-{index}" if index else ""))
-            for name, group in roots.items()
-            for index, item in enumerate(group)
-            for spelling in _spellings([item])
-        )
-        cache = compilercache.find(ctx)
+        # A cache's key would have to hold what a profile says.
+        cache = None if profiling else compilercache.find(ctx)
         if cache is not None:
             ctx.log.detail(f"compilers go through {cache.program}")
             compilercache.start(ctx, cache)
         base = variables.build_environment(ctx.environ)
         spec = replace(
             _wrapper_spec(kit, Policy(allowed)),
-            prefix_maps=maps,
+            prefix_maps=prefix_maps(roots),
             trace=trace,
             cache=cache,
             timestamp=variables.timestamp(base),
+            profiling=profiling,
+            temporary=temporary,
             # A shell of the user's goes on having its own `gcc`.
             plain_names=same_machine(kit.host, kit.target),
         )

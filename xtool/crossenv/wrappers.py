@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from xtool.kit import Toolchain
 
 if TYPE_CHECKING:
     from xtool.crossenv.compilercache import CompilerCache
+    from xtool.crossenv.profiling import Profiling
 
 _DRIVER = re.compile(r"(?P<kind>gcc|g\+\+|cc|c\+\+|cpp|gfortran)(-[0-9.]+)?")
 """Tools that read sources; every other tool works on what it is given and needs no wrapper."""
@@ -58,6 +59,8 @@ class WrapperSpec:
         timestamp: what `__TIMESTAMP__` stands for in C and C++; None for the time of each source file.
         plain_names: name the tools without the triplet too (`gcc`, `ld`): for a target that is the host's own
             machine, where nothing would tell what the host's compiler made from what this one makes.
+        profiling: the stage of a profile-guided build, or None.
+        temporary: the build's folder for temporary files, with `profiling`.
     """
 
     toolchain: Toolchain
@@ -70,6 +73,8 @@ class WrapperSpec:
     cache: CompilerCache | None = None
     timestamp: str | None = None
     plain_names: bool = False
+    profiling: Profiling | None = None
+    temporary: Path | None = None
 
 
 def write_wrappers(spec: WrapperSpec, folder: Path) -> None:
@@ -164,7 +169,7 @@ judge() {{
     --sysroot=*|-isysroot?*) return 1 ;;
   esac
 }}
-link={link}; own=; ownfile=; output=; linkfile=; source=; drop=; before=; object=
+link={link}; own=; ownfile=; output=; linkfile=; source=; sources=; drop=; before=; object=; bare=
 for word do
   case $before in
     -I|-L|-B|-isystem|-idirafter|-iquote) if host_path "$word"; then drop=1; fi; before=; continue ;;
@@ -183,6 +188,7 @@ for word do
     -MF?*) ownfile=${{word#-MF}} ;;
     -o?*) output=${{word#-o}} ;;
     -Wp,-M*) own=wp; ownfile=${{word##*,}} ;;
+    -r|-static|-nostdlib|-nodefaultlibs) bare=1 ;;
     -Wl,*--dependency-file=*) linkfile=${{word##*--dependency-file=}}; linkfile=${{linkfile%%,*}} ;;
     -*) judge "$word" || drop=1 ;;
     /*.a|/*.so|/*.so.*|/*.o)
@@ -191,7 +197,7 @@ for word do
         echo "xtool: error: $word belongs to the host and cannot be linked for {target}" >&2
         exit 1
       fi ;;
-    *.[cCfFmi]|*.cc|*.cpp|*.cxx|*.c++|*.CPP|*.f90|*.F90) source=$word ;;
+    *.[cCfFmi]|*.cc|*.cpp|*.cxx|*.c++|*.CPP|*.f90|*.F90) source=$word; sources=1$sources ;;
   esac
 done
 if [ -n "$drop" ]; then
@@ -228,7 +234,7 @@ exec 9>>"$trace/$id.d"
 printf '# %s\n' "$PWD" >&9
 if [ -n "$link" ]; then
   set -- {ldflags} -Xlinker "--dependency-file=$trace/$id.ld" "$@"
-fi
+{profiled_link}fi
 if [ "$own" = file ]; then
   count=$#
   while [ "$count" -gt 0 ]; do
@@ -244,13 +250,15 @@ if [ "$own" = file ]; then
     esac
   fi
 fi
-{cached}SUNPRO_DEPENDENCIES=/proc/self/fd/9
+{profiled}{cached}SUNPRO_DEPENDENCIES=/proc/self/fd/9
 export SUNPRO_DEPENDENCIES
-if [ -z "$own" ] && [ -z "$linkfile" ]; then exec "$real" "$@"; fi
-"$real" "$@" || exit $?
-if [ -n "$ownfile" ] && [ -f "$ownfile" ]; then cat -- "$ownfile" >&9; fi
+{run}if [ -n "$ownfile" ] && [ -f "$ownfile" ]; then cat -- "$ownfile" >&9; fi
 if [ -n "$linkfile" ] && [ -f "$linkfile" ]; then cat -- "$linkfile" >"$trace/$id.ld"; fi
 exit 0
+"""
+
+_RUN = r"""if [ -z "$own" ] && [ -z "$linkfile" ]; then exec "$real" "$@"; fi
+"$real" "$@" || exit $?
 """
 
 # A cache keeps the compiler's note with the object, and knows nothing of the variable. It gives the object of
@@ -284,7 +292,7 @@ def _driver_script(spec: WrapperSpec, tool: Path, kind: str) -> str:
         note = f'printf \'%s\\n\' "$2" >>{folder}/"$1"'
         # ccache takes no Fortran, and would ask the compiler for a note that it does not write.
         cached = "" if spec.cache is None or "fortran" in tool.name else _cached(spec, spec.cache)
-        tail = f"trace={folder}\n" + _TRACE_TAIL.format(ldflags=ldflags, cached=cached)
+        tail = f"trace={folder}\n" + _TRACE_TAIL.format(ldflags=ldflags, cached=cached, **_profiled(spec))
     return _DRIVER_TEMPLATE.format(
         real=shlex.quote(str(tool)),
         is_host=_is_host(spec.policy),
@@ -293,6 +301,33 @@ def _driver_script(spec: WrapperSpec, tool: Path, kind: str) -> str:
         target=spec.toolchain.triplet,
         flags=_quote(flags),
         tail=tail,
+    )
+
+
+def _profiled(spec: WrapperSpec) -> dict[str, str]:
+    """The parts of the script that belong to a stage of a profile-guided build."""
+    if spec.profiling is None or spec.temporary is None:
+        return {"profiled": "", "profiled_link": "", "run": _RUN}
+    from xtool.crossenv.profiling import RUN
+
+    return {
+        "profiled": spec.profiling.compile_script(spec.temporary),
+        "profiled_link": spec.profiling.link_script(),
+        "run": f'{RUN}run "$@" || exit $?\n' if spec.profiling.keeps_errors else _RUN,
+    }
+
+
+def prefix_maps(roots: Mapping[str, Iterable[Path]]) -> tuple[tuple[Path, str], ...]:
+    """Folders, as they were named and with links resolved, and the names that stand for them.
+
+    Args:
+        roots: by what they are (`sysroot`, `source`), the folders that a compiler may open files in.
+    """
+    return tuple(
+        (spelling, f"/xtool/{name}" + (f"-{index}" if index else ""))
+        for name, group in roots.items()
+        for index, item in enumerate(group)
+        for spelling in dict.fromkeys((item, item.resolve()))
     )
 
 

@@ -64,6 +64,21 @@ def write_comparison(path: Path, comparison: Comparison) -> Path:
     return _write(path, _document(title, list(_comparison(comparison))))
 
 
+def write_document(path: Path, title: str, body: Iterable[str], *, verb: str = "inspect") -> Path:
+    """Write a page of one's own in the same style.
+
+    Args:
+        path: the file.
+        title: its title.
+        body: lines of HTML, everything in them escaped.
+        verb: the verb that writes it.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    return _write(path, _document(title, body, verb=verb))
+
+
 def _write(path: Path, text: str) -> Path:
     """Put the page there whole or not at all."""
     place = path.resolve()
@@ -89,7 +104,7 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _document(title: str, body: Iterable[str]) -> str:
+def _document(title: str, body: Iterable[str], *, verb: str = "inspect") -> str:
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     head = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -98,7 +113,7 @@ def _document(title: str, body: Iterable[str]) -> str:
         f'<meta name="generator" content="xtool {escape(__version__)}">',
         f"<title>{_text(title)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n<main>",
     ]
-    foot = f"<footer>xtool {escape(__version__)}, <code>xtool inspect --html</code></footer>"
+    foot = f"<footer>xtool {escape(__version__)}, <code>xtool {verb} --html</code></footer>"
     return "\n".join([*head, *body, foot, "</main>\n</body>\n</html>\n"])
 
 

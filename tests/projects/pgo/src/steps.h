@@ -1,0 +1,1 @@
+long xt_steps(long n);
