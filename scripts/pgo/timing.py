@@ -1,9 +1,9 @@
 """Wheels timed side by side: one process for each, rounds in turns, on one processor.
 
-A round is short, and each variant has one before any has its next: whatever else the machine does hits all of
-them alike. What counts is the ratio of two neighbours, never a time. Memory lies elsewhere in each process, which
-alone makes programs a little faster or slower; so there are several sessions with new processes, and the
-uncertainty is worked out over sessions, not over rounds.
+A round is short, and each variant has one before any has its next: whatever else the machine does hits all
+of them alike. What counts is the ratio of two neighbours, never a time. Memory lies elsewhere in each
+process, which alone makes programs a little faster or slower; so there are several sessions with new
+processes, and the uncertainty is worked out over sessions, not over rounds.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {processor}),
         )
+        os.sched_setaffinity(self._process.pid, {processor})
 
     def round(self) -> tuple[float, str]:
         """One round.

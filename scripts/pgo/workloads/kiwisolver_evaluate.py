@@ -5,6 +5,7 @@ Most of the time goes into resizing one large system; training sets small system
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import kiwisolver as kiwi
@@ -21,12 +22,14 @@ def work() -> int:
     ys = [kiwi.Variable() for _ in range(ROWS + 1)]
     for axis in (xs, ys):
         solver.addConstraint(axis[0] == 0)
-        for before, after in zip(axis, axis[1:], strict=False):
+        for before, after in itertools.pairwise(axis):
             solver.addConstraint(after >= before + 2)
     for _ in range(50):
         axis = draw.choice((xs, ys))
         first, last = sorted(draw.sample(range(len(axis)), 2))
-        solver.addConstraint((axis[last] - axis[first] >= draw.randint(10, 60)) | draw.choice(("strong", "medium")))
+        solver.addConstraint(
+            (axis[last] - axis[first] >= draw.randint(10, 60)) | draw.choice(("strong", "medium"))
+        )
         solver.addConstraint((axis[last] - 0.5 * axis[first] == draw.randint(40, 120)) | "weak")
     solver.addEditVariable(xs[-1], "strong")
     solver.addEditVariable(ys[-1], "strong")

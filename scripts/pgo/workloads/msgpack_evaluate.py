@@ -1,6 +1,6 @@
-"""Times msgpack on what it was not trained with: telemetry in long arrays, nested settings, text in many scripts.
+"""Times msgpack on what it was not trained with: telemetry in long arrays, nested settings, foreign text.
 
-Numbers outweigh strings, where training has more strings, and one document is far larger than any record there.
+Numbers outweigh strings, where training has more strings, and one document is far larger than any there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ telemetry = {
     for number in range(10)
 }
 settings = nested(6)
-articles = [{"title": writer.sentence(), "body": writer.paragraph(6), "sum": draw.randbytes(32)} for _ in range(80)]
+articles = [
+    {"title": writer.sentence(), "body": writer.paragraph(6), "sum": draw.randbytes(32)} for _ in range(80)
+]
 documents = [telemetry, settings, articles]
 packed = [msgpack.packb(one) for one in documents]
 

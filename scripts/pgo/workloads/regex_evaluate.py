@@ -15,7 +15,8 @@ draw = writer.random
 source = "\n".join(
     f"def {writer.word()}_{number}({writer.word()}, *, {writer.word()}={draw.random():.4f}):\n"
     f'    """{writer.sentence()}"""\n'
-    f"    if {writer.word()} >= {draw.randrange(10**6)} and not self.{writer.word()}:  # {writer.sentence()}\n"
+    f"    if {writer.word()} >= {draw.randrange(10**6)} and not self.{writer.word()}:"
+    f"  # {writer.sentence()}\n"
     f"        return [{writer.word()}['{writer.word()}'] for {writer.word()} in range(0x{number:x})]\n"
     for number in range(40)
 )

@@ -12,13 +12,19 @@ lines = []
 for number in range(220):
     address = ".".join(str(draw.randrange(256)) for _ in range(4))
     path = "/".join(writer.word() for _ in range(draw.randint(1, 4)))
-    stamp = f"2026-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}T{draw.randrange(24):02}:{number % 60:02}:07Z"
+    stamp = (
+        f"2026-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}T{draw.randrange(24):02}:{number % 60:02}:07Z"
+    )
     level = draw.choice(("INFO", "WARNING", "ERROR"))
     said = writer.sentence()
-    lines.append(f'{address} [{stamp}] {level} "GET /{path}?id={number}" {draw.choice((200, 404, 500))} {said}')
+    lines.append(
+        f'{address} [{stamp}] {level} "GET /{path}?id={number}" {draw.choice((200, 404, 500))} {said}'
+    )
 log = "\n".join(lines)
 
-entry = regex.compile(r'^(?P<address>[\d.]+) \[(?P<time>[^\]]+)\] (?P<level>[A-Z]+) "(\w+) ([^"]*)" (\d{3}) (.*)$')
+entry = regex.compile(
+    r'^(?P<address>[\d.]+) \[(?P<time>[^\]]+)\] (?P<level>[A-Z]+) "(\w+) ([^"]*)" (\d{3}) (.*)$'
+)
 assert all(entry.match(line) for line in lines)
 for pattern, flags in (
     (r"\b\d{1,3}(?:\.\d{1,3}){3}\b", 0),

@@ -22,7 +22,11 @@ def record(number: int) -> dict[str, object]:
         "created": 1_700_000_000_000 + draw.randrange(10**9),
         "parent": None if number % 3 else number // 3,
         "tags": [writer.word() for _ in range(draw.randint(0, 5))],
-        "address": {"street": writer.sentence(), "number": draw.randint(1, 200), "geo": [draw.random(), draw.random()]},
+        "address": {
+            "street": writer.sentence(),
+            "number": draw.randint(1, 200),
+            "geo": [draw.random(), draw.random()],
+        },
         "note": 'line one\nline "two"\t\\ é' if number % 10 == 0 else writer.sentence(),
     }
 

@@ -15,10 +15,14 @@ writer = Writer(1004, foreign=0.3)
 draw = writer.random
 
 records = json.dumps(
-    [{"key": writer.word(), "value": draw.random(), "list": [draw.randrange(99) for _ in range(9)]} for _ in range(900)]
+    [
+        {"key": writer.word(), "value": draw.random(), "list": [draw.randrange(99) for _ in range(9)]}
+        for _ in range(900)
+    ]
 ).encode()
 source = "".join(
-    f"    if {writer.word()} > {draw.randrange(1000)}:\n        {writer.word()}.{writer.word()}({writer.word()!r})\n"
+    f"    if {writer.word()} > {draw.randrange(1000)}:\n"
+    f"        {writer.word()}.{writer.word()}({writer.word()!r})\n"
     for _ in range(900)
 ).encode()
 prose = writer.paragraph(900).encode()

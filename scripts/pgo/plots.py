@@ -1,0 +1,126 @@
+"""The plots of docs/pgo.md, as SVG that is readable on light and on dark pages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK = "#808080"
+COLOURS = {
+    "native": "#3b8ad8",
+    "qemu": "#e08b2c",
+    "qemu-baseline": "#c0392b",
+    "from-s390x": "#2e9d78",
+    "from-i686": "#7d5fb2",
+}
+LABELS = {
+    "native": "natively trained",
+    "qemu": "trained under qemu-user",
+    "qemu-baseline": "under qemu-user, baseline CPU",
+    "from-s390x": "profile of s390x",
+    "from-i686": "profile of i686",
+}
+
+mpl.use("svg")
+mpl.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        # The same ids in the file each time.
+        "svg.hashsalt": "pgo",
+        "font.size": 9,
+        "font.family": "sans-serif",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        **dict.fromkeys(
+            ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
+        ),
+    }
+)
+
+
+def draw(folder: Path, docs: Path) -> None:
+    """Draw all plots whose results are there.
+
+    Args:
+        folder: where results are kept.
+        docs: where plots are written.
+    """
+    for name, plot in (("worth", worth), ("targets", targets), ("costs", costs)):
+        path = folder / f"{name}.json"
+        if not path.is_file():
+            continue
+        figure = plot(json.loads(path.read_bytes()))
+        figure.savefig(
+            docs / f"pgo-{name}.svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
+        )
+        plt.close(figure)
+
+
+def worth(found: dict[str, Any]) -> Any:
+    """Speed-ups with what 95 % of the resampled sessions span."""
+    figure, axes = plt.subplots(figsize=(7.2, 0.75 * len(found) + 1))
+    packages = list(reversed(found))
+    for row, package in enumerate(packages):
+        summaries = found[package]["summaries"]
+        gains = {"native": summaries["qemu"]["trained"]}
+        gains |= {kind: one["compared"] for kind, one in summaries.items()}
+        for place, (kind, gain) in enumerate(gains.items()):
+            value = 100 * gain["speed_up"]
+            low, high = (100 * bound for bound in gain["bounds"] or [gain["speed_up"]] * 2)
+            at = row + 0.3 - 0.15 * place
+            axes.plot([low, high], [at, at], color=COLOURS[kind], linewidth=2, alpha=0.6)
+            axes.plot(
+                value, at, "o", color=COLOURS[kind], markersize=5, label=LABELS[kind] if row == 0 else None
+            )
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(packages)), packages)
+    axes.set_xlabel("faster than the plain wheel, in percent")
+    axes.legend(loc="lower right", frameon=False, labelcolor=INK)
+    return figure
+
+
+def targets(found: dict[str, Any]) -> Any:
+    """What the profiles of targets have in common with that of x86_64."""
+    packages, names = list(found), list(next(iter(found.values())))
+    shares = [[100 * found[package][name]["overlap"] for name in names] for package in packages]
+    lowest = min(min(row) for row in shares)
+    figure, axes = plt.subplots(figsize=(7.2, 0.45 * len(packages) + 1))
+    axes.imshow(shares, cmap="YlGnBu", vmin=min(lowest, 90), vmax=102, aspect="auto")
+    for row, line in enumerate(shares):
+        for column, share in enumerate(line):
+            dark = share > 97
+            axes.text(
+                column, row, f"{share:.1f}", ha="center", va="center", color="#eeeeee" if dark else "#222222"
+            )
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(packages)), packages)
+    axes.set_title("overlap with the natively trained profile of x86_64, in percent", fontsize=9)
+    return figure
+
+
+def costs(found: dict[str, Any]) -> Any:
+    """Whole builds, as multiples of a plain one."""
+    figure, axes = plt.subplots(figsize=(7.2, 0.5 * len(found) + 1))
+    packages = list(reversed(found))
+    for row, package in enumerate(packages):
+        one = found[package]
+        for place, kind in enumerate(("native", "qemu")):
+            ratio = one[f"x86_64-{kind}"]["build"] / one["x86_64-plain"]["build"]
+            _bar(axes, row + 0.18 - 0.36 * place, ratio, kind, first=row == 0)
+    axes.axvline(1, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(packages)), packages)
+    axes.set_xlabel("whole build / plain build, x86_64")
+    axes.legend(loc="lower right", frameon=False, labelcolor=INK)
+    return figure
+
+
+def _bar(axes: Axes, at: float, value: float, kind: str, *, first: bool) -> None:
+    axes.barh(at, value, height=0.32, color=COLOURS[kind], label=LABELS[kind] if first else None)
+    axes.text(value, at, f" {value:.1f}", va="center")
