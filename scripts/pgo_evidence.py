@@ -6,7 +6,7 @@
     scripts/pgo_evidence.py FOLDER --package ujson      of some packages
     scripts/pgo_evidence.py FOLDER --only page          nothing new; tables and plots into docs/pgo.md
 
-The parts are costs, builds, counters, targets, worth, instructions. Each package has two scripts in
+The parts are costs, builds, counters, targets, worth, instructions, graphs. Each package has two scripts in
 `scripts/pgo/workloads/`: one that trains, one that is timed, with other inputs. Wheels are built once and
 kept in FOLDER, and what a part finds is written there as JSON; the page is made of that. Needs an x86_64
 host; `instructions` a C compiler and a qemu-user with plugins (`--qemu`, by default the qemu-ppc64le on
@@ -20,6 +20,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,10 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-from pgo import counters, instructions, timing  # noqa: E402
+from pgo import counters, graphs, instructions, timing  # noqa: E402
 from pgo.builds import NATIVE, PACKAGES, PYTHON, WORKLOADS, BuildFailedError, Built, Shop  # noqa: E402
 
+from xtool.build.source import obtain  # noqa: E402
 from xtool.catalog import Catalog  # noqa: E402
 from xtool.config import Settings  # noqa: E402
 from xtool.context import Context  # noqa: E402
@@ -41,7 +43,7 @@ from xtool.setup import Request, ensure_kit  # noqa: E402
 COUNTED = "ppc64le"
 """The target whose instructions are counted."""
 
-TIMED = ("plain", "native", "qemu", "qemu-baseline", "from-s390x", "from-i686")
+TIMED = ("plain", "native", "native-again", "qemu", "qemu-baseline", "from-s390x")
 """The x86_64 wheels that are timed."""
 
 
@@ -98,11 +100,14 @@ def main() -> int:
         arguments.qemu,
     )
     try:
-        for part in arguments.only or [*PARTS, "page"]:
+        for part in arguments.only or [*PARTS, *WHOLE]:
             if part == "page":
                 from pgo import page
 
                 page.write(folder)
+                continue
+            if part == "graphs":
+                run.keep(part, graphs.SOURCE, compare_graphs(run))
                 continue
             for package in run.packages:
                 run.keep(part, package, PARTS[part](run, package))
@@ -115,7 +120,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="measure what a profile taken under emulation is worth")
     parser.add_argument("folder", type=Path, help="wheels and results are kept here")
-    parser.add_argument("--only", action="append", choices=[*PARTS, "page"], help="default: all parts")
+    parser.add_argument("--only", action="append", choices=[*PARTS, *WHOLE], help="default: all parts")
     parser.add_argument("--package", action="append", choices=list(PACKAGES), help="default: all")
     parser.add_argument("--target", action="append", help="beside x86_64 (default: all)")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of a session")
@@ -216,6 +221,21 @@ def measure_costs(run: Run, package: str) -> dict[str, Any]:
     return found
 
 
+def compare_graphs(run: Run) -> dict[str, Any]:
+    """Hold the graphs of one file on each target against those of x86_64, and of x86_64 with an option."""
+    requirement = f"httptools=={PACKAGES['httptools']}"
+    with tempfile.TemporaryDirectory() as folder:
+        source = obtain(_context(), requirement, Path(folder) / "sdist", python=PYTHON).path / graphs.SOURCE
+        out = Path(folder) / "out"
+        usual = graphs.graphs(_kit(NATIVE), source, out)
+        branching = graphs.graphs(_kit(NATIVE), source, out, *graphs.BRANCHING)
+        found = {target: graphs.graphs(_kit(target), source, out) for target in run.targets}
+    return {
+        target: [len(usual), graphs.alike(usual, one), graphs.alike(branching, one)]
+        for target, one in found.items()
+    }
+
+
 PARTS: dict[str, Callable[[Run, str], dict[str, Any]]] = {
     # First: these builds are made in one go, so that their times can be compared.
     "costs": measure_costs,
@@ -227,15 +247,21 @@ PARTS: dict[str, Callable[[Run, str], dict[str, Any]]] = {
 }
 """By name, what this script can find out of a package."""
 
+WHOLE = ("graphs", "page")
+"""What is not done package by package."""
+
 
 def _evaluation(package: str) -> Path:
     return WORKLOADS / f"{package}_evaluate.py"
 
 
 def _kit(target: str) -> Kit:
+    return ensure_kit(_context(), Request(Catalog().target(target), (PYTHON,)))
+
+
+def _context() -> Context:
     settings = Settings(cache_dir=Path(os.environ.get("XTOOL_CACHE_DIR") or default_cache_dir()))
-    context = Context(settings, SilentLog(), os.environ)
-    return ensure_kit(context, Request(Catalog().target(target), (PYTHON,)))
+    return Context(settings, SilentLog(), os.environ)
 
 
 def _processor() -> str:

@@ -26,8 +26,6 @@ PACKAGES = {
     "regex": "2025.11.3",
     "msgpack": "1.1.2",
     "httptools": "0.9.0",
-    "fastavro": "1.13.1",
-    "kiwisolver": "1.4.9",
     "zstandard": "0.25.0",
 }
 """Package -> version. Each has a training and an evaluation script in `workloads/`."""
@@ -41,7 +39,6 @@ KINDS = {
     "qemu": "trained under qemu-user",
     "qemu-baseline": "trained under qemu-user with the processor of the wheels' baseline",
     "from-s390x": "with the profile that s390x was trained for: 64 bits, big-endian",
-    "from-i686": "with the profile that i686 was trained for: 32 bits",
 }
 """Kinds of builds."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from xtool.pgo.notes import ARCS, COUNTER_NAMES
@@ -54,7 +54,9 @@ class Same:
     @property
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return {
+            name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()
+        }
 
 
 def compare_counters(one: Profile, two: Profile) -> Same:
@@ -123,11 +125,14 @@ class Across:
     @property
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return {
+            name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()
+        }
 
 
 WORDS = {
     "equal": "same graph, all counters equal",
+    "moved": "same graph, same counts in other places",
     "counts": "same graph, other counts",
     "entries": "other graph, called as often",
     "calls": "other graph, called more or less often",
@@ -194,7 +199,10 @@ def _verdict(
         found.arcs[0] += len(pairs)
         found.arcs[1] += sum(x != y for x, y in pairs)
         common += pairs
-        return "equal" if a == b else "counts"
+        if a == b:
+            return "equal"
+        # The two ways of a branch exchanged, or another choice of the arcs that are counted.
+        return "moved" if sorted(a) == sorted(b) else "counts"
     return "entries" if _entered(first) == _entered(second) else "calls"
 
 

@@ -49,14 +49,22 @@ def percent(share: float, digits: int = 1) -> str:
     return (text.lstrip("-") if float(text) == 0 else text) + " %"
 
 
+def all_targets(found: Found) -> list[str]:
+    """The targets that any package has something about."""
+    return list(dict.fromkeys(target for by_target in found.values() for target in by_target))
+
+
 def builds(found: Found) -> str:
     """Wheels built with a profile: the floor in their tag, their test, whether they still count."""
-    targets = list(next(iter(found.values())))
+    targets = all_targets(found)
     rows = []
     for package, by_target in found.items():
         cells = []
         for target in targets:
-            one = by_target[target]
+            one = by_target.get(target)
+            if one is None:
+                cells.append("-")
+                continue
             floor = "_".join(one["tag"].rpartition("manylinux_")[2].split("_")[:2])
             right = one["smoke"] == "passed" and not one["gcov"]
             counting = f", counts: {', '.join(one['gcov'])}" if one["gcov"] else ""
@@ -99,20 +107,23 @@ def same_target(found: Found) -> str:
 
 def across_targets(found: Found) -> str:
     """Functions of each target against x86_64: what is alike, and what came of the comparisons."""
-    targets = list(next(iter(found.values())))
+    targets = all_targets(found)
 
-    def cell(one: Found) -> str:
+    def cell(one: Found | None) -> str:
+        if one is None:
+            return "-"
         return f"{percent(one['weight'].get('equal', 0), 0)}, {percent(one['overlap'])}"
 
     alike = [
-        [package, *(cell(by_target[target]) for target in targets)] for package, by_target in found.items()
+        [package, *(cell(by_target.get(target)) for target in targets)]
+        for package, by_target in found.items()
     ]
     sums = {target: Counter[str]() for target in targets}
     arcs = {target: [0, 0] for target in targets}
     for by_target in found.values():
-        for target in targets:
-            sums[target].update(by_target[target]["functions"])
-            for index, number in enumerate(by_target[target]["arcs"]):
+        for target, one in by_target.items():
+            sums[target].update(one["functions"])
+            for index, number in enumerate(one["arcs"]):
                 arcs[target][index] += number
     verdicts = [name for name in counters.WORDS if name != "neither"]
     counted = [
@@ -158,9 +169,9 @@ def worth(found: Found) -> str:
         )
     kinds = [kind for kind in next(iter(found.values()))["summaries"] if kind != "qemu"]
     names = {
+        "native-again": "natively trained again",
         "qemu-baseline": "trained on qemu's baseline CPU",
         "from-s390x": "s390x's profile",
-        "from-i686": "i686's profile",
     }
     heads = ["package", "natively trained", "trained under qemu-user", "share of the native gain"]
     return table([*heads, "modules' bytes", *(names[kind] for kind in kinds), "size of modules"], rows)
@@ -215,6 +226,14 @@ def costs(found: Found) -> str:
     return table([*heads, "training, ppc64le", "ppc64le: emulated / plain"], rows)
 
 
+def graph_counts(found: Found) -> str:
+    """Graphs of one file."""
+    ((source, by_target),) = found.items()
+    rows = [[target, f"{one[1]} of {one[0]}", f"{one[2]} of {one[0]}"] for target, one in by_target.items()]
+    option = "`--param logical-op-non-short-circuit=0`"
+    return table([f"graphs of `{Path(source).name}`", "as on x86_64", f"as on x86_64 with {option}"], rows)
+
+
 TABLES: dict[str, Callable[[Found], str]] = {
     "builds": builds,
     "counters": same_target,
@@ -222,5 +241,6 @@ TABLES: dict[str, Callable[[Found], str]] = {
     "worth": worth,
     "instructions": instruction_counts,
     "costs": costs,
+    "graphs": graph_counts,
 }
 """By part of the page, its table."""

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 INK = "#808080"
 COLOURS = {
     "native": "#3b8ad8",
+    "native-again": "#7d5fb2",
     "qemu": "#e08b2c",
     "qemu-baseline": "#c0392b",
     "from-s390x": "#2e9d78",
-    "from-i686": "#7d5fb2",
 }
 LABELS = {
     "native": "natively trained",
+    "native-again": "natively trained again",
     "qemu": "trained under qemu-user",
     "qemu-baseline": "under qemu-user, baseline CPU",
     "from-s390x": "profile of s390x",
-    "from-i686": "profile of i686",
 }
 
 mpl.use("svg")
@@ -74,7 +74,7 @@ def worth(found: dict[str, Any]) -> Any:
         for place, (kind, gain) in enumerate(gains.items()):
             value = 100 * gain["speed_up"]
             low, high = (100 * bound for bound in gain["bounds"] or [gain["speed_up"]] * 2)
-            at = row + 0.3 - 0.15 * place
+            at = row + 0.3 - 0.14 * place
             axes.plot([low, high], [at, at], color=COLOURS[kind], linewidth=2, alpha=0.6)
             axes.plot(
                 value, at, "o", color=COLOURS[kind], markersize=5, label=LABELS[kind] if row == 0 else None
@@ -88,13 +88,17 @@ def worth(found: dict[str, Any]) -> Any:
 
 def targets(found: dict[str, Any]) -> Any:
     """What the profiles of targets have in common with that of x86_64."""
-    packages, names = list(found), list(next(iter(found.values())))
-    shares = [[100 * found[package][name]["overlap"] for name in names] for package in packages]
-    lowest = min(min(row) for row in shares)
+    packages = list(found)
+    names = list(dict.fromkeys(name for by_target in found.values() for name in by_target))
+    missing = {"overlap": float("nan")}
+    shares = [[100 * found[package].get(name, missing)["overlap"] for name in names] for package in packages]
+    lowest = min(share for row in shares for share in row if share == share)
     figure, axes = plt.subplots(figsize=(7.2, 0.45 * len(packages) + 1))
     axes.imshow(shares, cmap="YlGnBu", vmin=min(lowest, 90), vmax=102, aspect="auto")
     for row, line in enumerate(shares):
         for column, share in enumerate(line):
+            if share != share:
+                continue
             dark = share > 97
             axes.text(
                 column, row, f"{share:.1f}", ha="center", va="center", color="#eeeeee" if dark else "#222222"

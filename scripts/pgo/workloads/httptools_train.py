@@ -48,8 +48,8 @@ def answer() -> bytes:
     chunks = b"".join(
         b"%x\r\n%s\r\n" % (len(one), one) for one in (writer.sentence().encode() for _ in range(3))
     )
-    head = f"HTTP/1.1 {draw.choice((200, 301, 404))} OK\r\nServer: {writer.word()}\r\n"
-    head += "Content-Type: text/html\r\n"
+    head = f"HTTP/1.1 {draw.choice((200, 301, 404))} OK\r\nContent-Type: text/html\r\n"
+    head += f"Server: {writer.word()}\r\n"
     return head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
 
 
