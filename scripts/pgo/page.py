@@ -11,6 +11,7 @@ from typing import Any
 from target_facts import replace_part
 
 from pgo import counters
+from pgo.builds import PACKAGES
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGE = DOCS / "pgo.md"
@@ -28,13 +29,21 @@ def write(folder: Path, page: Path = PAGE, plots: bool = True) -> None:
         plots: whether to draw as well.
     """
     for part, table in TABLES.items():
-        path = folder / f"{part}.json"
-        if path.is_file():
-            replace_part(page, part, table(json.loads(path.read_bytes())))
+        found = results(folder, part)
+        if found:
+            replace_part(page, part, table(found))
     if plots:
         from pgo import plots as drawing
 
         drawing.draw(folder, page.parent)
+
+
+def results(folder: Path, part: str) -> Found:
+    """What a part has found, the packages in their usual order; nothing where it was not run."""
+    path = folder / f"{part}.json"
+    found = json.loads(path.read_bytes()) if path.is_file() else {}
+    order = [name for name in PACKAGES if name in found]
+    return {name: found[name] for name in [*order, *(other for other in found if other not in order)]}
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

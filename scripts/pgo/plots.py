@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+
+from pgo.page import results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,10 +54,10 @@ def draw(folder: Path, docs: Path) -> None:
         docs: where plots are written.
     """
     for name, plot in (("worth", worth), ("targets", targets), ("costs", costs)):
-        path = folder / f"{name}.json"
-        if not path.is_file():
+        found = results(folder, name)
+        if not found:
             continue
-        figure = plot(json.loads(path.read_bytes()))
+        figure = plot(found)
         figure.savefig(
             docs / f"pgo-{name}.svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
         )
@@ -99,7 +100,7 @@ def targets(found: dict[str, Any]) -> Any:
         for column, share in enumerate(line):
             if share != share:
                 continue
-            dark = share > 97
+            dark = share > (lowest + 102) / 2
             axes.text(
                 column, row, f"{share:.1f}", ha="center", va="center", color="#eeeeee" if dark else "#222222"
             )
@@ -120,8 +121,8 @@ def costs(found: dict[str, Any]) -> Any:
             _bar(axes, row + 0.18 - 0.36 * place, ratio, kind, first=row == 0)
     axes.axvline(1, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(packages)), packages)
-    axes.set_xlabel("whole build / plain build, x86_64")
-    axes.legend(loc="lower right", frameon=False, labelcolor=INK)
+    axes.set_xlabel("processor time of the whole build / plain build, x86_64")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, labelcolor=INK)
     return figure
 
 
