@@ -8,11 +8,17 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.commandline import xtool
+
+from xtool.pgo import archive
+from xtool.pgo.notes import ARCS
+from xtool.pgo.profile import Profile
+from xtool.pgo.translate import translate
 
 PROJECTS = Path(__file__).parent.parent / "projects"
 ROUNDS = 200
@@ -54,8 +60,8 @@ def hot(report: dict[str, Any], name: str) -> int:
 
 
 def machine_code(wheel: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(wheel) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if name.endswith(".so")}
+    with zipfile.ZipFile(wheel) as opened:
+        return {name: opened.read(name) for name in opened.namelist() if name.endswith(".so")}
 
 
 def assert_clean(wheel: Path) -> None:
@@ -65,8 +71,28 @@ def assert_clean(wheel: Path) -> None:
     for data in code.values():
         for trace in (b"__gcov_", b"GCOV_PREFIX", b".gcda", b"libxtool-training"):
             assert trace not in data
-    with zipfile.ZipFile(wheel) as archive:
-        assert not [name for name in archive.namelist() if name.endswith((".gcda", ".gcno"))]
+    with zipfile.ZipFile(wheel) as opened:
+        assert not [name for name in opened.namelist() if name.endswith((".gcda", ".gcno"))]
+
+
+def assert_alike_in_each_other_s_graphs(one: Profile, other: Profile) -> None:
+    """What one target counted, told in the graphs of the other, is what that one counted."""
+    for source, graphs in ((one, other), (other, one)):
+        bare = [
+            replace(each, functions=tuple(replace(f, counters={}) for f in each.functions))
+            for each in graphs.objects
+        ]
+        told, different = translate(source, bare)
+        assert len([name for names in different.values() for name in names]) < 10
+        trained = {each.key: {f.ident: f.counters for f in each.functions} for each in graphs.objects}
+        compared = 0
+        for each in told.objects:
+            for function in each.functions:
+                # What the collector of garbage calls depends on when it runs.
+                if function.file.startswith("src/"):
+                    assert function.counters[ARCS] == trained[each.key][function.ident][ARCS], function.name
+                    compared += 1
+        assert compared > 5
 
 
 def test_every_way_of_running_is_counted_on_both_byte_orders(both: Path, tmp_path: Path) -> None:
@@ -111,6 +137,7 @@ def test_every_way_of_running_is_counted_on_both_byte_orders(both: Path, tmp_pat
         assert not wheel["warnings"]
         assert {"instrument", "train", "build"} <= set(wheel["timings"])
     assert "xt_steps" in page.read_text(encoding="utf-8")
+    assert_alike_in_each_other_s_graphs(*archive.read(saved))
     # The same bytes come of the saved profile, from another copy of the source, in another temporary folder.
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
@@ -235,9 +262,9 @@ def test_profiles_that_do_not_belong(both: Path, tmp_path: Path) -> None:
 
     # Of another compiler: refused before anything is compiled.
     other = tmp_path / "other.zip"
-    with zipfile.ZipFile(saved) as archive, zipfile.ZipFile(other, "w") as changed:
-        for name in archive.namelist():
-            changed.writestr(name, archive.read(name).replace(b'"compiler":"14', b'"compiler":"13'))
+    with zipfile.ZipFile(saved) as opened, zipfile.ZipFile(other, "w") as changed:
+        for name in opened.namelist():
+            changed.writestr(name, opened.read(name).replace(b'"compiler":"14', b'"compiler":"13'))
     done = xtool(both, "build", str(project), *QUICK, "--pgo-load", str(other))
     assert done.returncode == 2
     assert "is of another compiler" in done.stderr

@@ -20,7 +20,7 @@ from typing import Any, get_args
 
 from xtool.errors import ArchiveError, StoreError, UsageError
 from xtool.pgo.identity import Scope
-from xtool.pgo.notes import COUNTER_NAMES, INDIRECT, TOPN
+from xtool.pgo.notes import COUNTER_NAMES, INDIRECT, TOPN, Arc
 from xtool.pgo.profile import Coverage, Function, ObjectProfile, Profile
 
 SCHEMA = 1
@@ -184,6 +184,9 @@ def _plain_function(function: Function) -> dict[str, Any]:
         found["inconsistent"] = True
     if function.artificial:
         found["artificial"] = True
+    if function.blocks:
+        arcs = (word for arc in function.graph for word in (arc.source, arc.target, arc.flags))
+        found["graph"] = [function.blocks, *arcs]
     return found
 
 
@@ -224,6 +227,7 @@ def _function(data: Mapping[str, Any]) -> Function:
     if scope not in get_args(Scope):
         raise ValueError(f"no scope: {scope!r}")
     shape = data.get("coverage")
+    blocks, *words = map(_number, _list(data.get("graph", [0])))
     return Function(
         name=_text(data["name"]),
         file=_text(data["file"]),
@@ -237,6 +241,8 @@ def _function(data: Mapping[str, Any]) -> Function:
         lent=_flag(data.get("lent", False)),
         consistent=not _flag(data.get("inconsistent", False)),
         artificial=_flag(data.get("artificial", False)),
+        blocks=blocks,
+        graph=tuple(Arc(*arc) for arc in zip(*[iter(words)] * 3, strict=True)),
     )
 
 

@@ -22,6 +22,7 @@ from xtool.pgo.notes import read_data
 from xtool.pgo.profile import ObjectProfile, Profile
 from xtool.pgo.runner import native
 from xtool.pgo.training import Job, Runtime, Trained, train
+from xtool.pgo.translate import translate
 from xtool.python.versions import parse_python
 from xtool.setup import ensure_desktop
 
@@ -104,9 +105,12 @@ def build(work: Work) -> tuple[RawWheel, report.PgoReport]:
         UsageError: the profile is of another compiler or source.
     """
     training: report.Training | None = None
+    different: Mapping[str, tuple[str, ...]] = {}
     if work.request.profiles:
         profile = choose(work)
         origin = str(work.request.loaded)
+        if not _is_own(work, profile):
+            profile, different = translate(profile, _graphs(work))
     elif work.request.collect is not None:
         folder = elsewhere.folder_of(work.request.collect, work.kit.target.name, work.version)
         profile = _profile(work, *elsewhere.collected(work, folder), "elsewhere")
@@ -115,7 +119,7 @@ def build(work: Work) -> tuple[RawWheel, report.PgoReport]:
     else:
         profile, training = _train(work)
         origin = "trained"
-    return _optimise(work, profile, origin, training)
+    return _optimise(work, profile, origin, training, different)
 
 
 def choose(work: Work) -> Profile:
@@ -138,13 +142,40 @@ def choose(work: Work) -> Profile:
             code="profile-compiler",
         )
     best = max(fitting, key=lambda p: (p.target == target, p.python == version))
-    if (best.target, best.python) != (target, version):
-        work.ctx.log.info(
-            f"{work.label}: there is no profile of this target and Python; the one of {best.label} is used, "
-            "and what does not fit is named"
+    if not _is_own(work, best):
+        work.ctx.log.warning(
+            f"{work.label}: there is no profile of this target and Python; that of {best.label} is used",
+            hint="what is optimised by halves may be slower than without a profile: train for the target",
         )
     _check_sources(work, best)
     return best
+
+
+def _is_own(work: Work, profile: Profile) -> bool:
+    """Whether a profile was made for the target and Python of a wheel."""
+    return (profile.target, profile.python) == (work.kit.target.name, work.version)
+
+
+def _graphs(work: Work) -> tuple[ObjectProfile, ...]:
+    """The objects of a wheel with the graphs of their functions: stage 1, without a training."""
+    from xtool.build.frontend import project_folder
+
+    folder = work.place.resolve() / "graphs"
+    stage, counters = folder / "stage", folder / "counters"
+    stage.mkdir(parents=True)
+    project = project_folder(stage)
+    with work.ctx.log.step(f"building {work.label}, for its graphs"), work.clock("instrument"):
+        raw = work.build(stage, Profiling("generate", counters, project))
+        found = collect.objects(
+            folder / "none",
+            collect.embedded(raw.path, counters),
+            read_compiles(trace_of(raw.cross), work.kit.target.cflags),
+            names_of(raw.cross, work.kit),
+            counters=counters,
+            project=project,
+        )
+    collect.take_away(folder)
+    return found
 
 
 def _check_sources(work: Work, profile: Profile) -> None:
@@ -303,9 +334,13 @@ def _profile(work: Work, written: Path, found: tuple[ObjectProfile, ...], where:
 
 
 def _optimise(
-    work: Work, profile: Profile, origin: str, training: report.Training | None
+    work: Work,
+    profile: Profile,
+    origin: str,
+    training: report.Training | None,
+    different: Mapping[str, tuple[str, ...]],
 ) -> tuple[RawWheel, report.PgoReport]:
-    """Stage 2, and what it made of the profile."""
+    """Stage 2, and what it made of the profile; `different` are functions with another graph than in it."""
     from xtool.build.frontend import project_folder
 
     folder = work.place.resolve() / "profiles"
@@ -325,6 +360,10 @@ def _optimise(
         names,
         project,
     )
+    tell = partial(demangle, work.ctx, kit.toolchain.tool("c++filt"))
+    uses = tuple(
+        replace(use, mismatched=(*use.mismatched, *tell(different.get(use.key, ())))) for use in uses
+    )
     # What is in the source itself was looked at before.
     generated = {name for use in uses for name in use.changed if not (work.source.path / name).exists()}
     changed = sorted(name for name in generated if training is None)
@@ -343,7 +382,7 @@ def _optimise(
         origin=origin,
         training=training,
         show=names.shown,
-        demangle=partial(demangle, work.ctx, kit.toolchain.tool("c++filt")),
+        demangle=tell,
     )
     return raw, made
 

@@ -200,6 +200,8 @@ def _function(
         coverage=Coverage(flow.entered, flow.arcs_total, flow.arcs_covered, flow.weight) if flow else None,
         artificial=graph.artificial,
         consistent=flow is None or flow.consistent,
+        blocks=graph.blocks,
+        graph=graph.arcs,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xtool.pgo.identity import Scope
+from xtool.pgo.notes import Arc
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Function:
         lent: it was counted in another object that has the same function (C++ keeps one of them).
         artificial: the compiler made it up.
         consistent: whether its counters add up.
+        blocks: how many blocks its graph has; 0 where that is not known.
+        graph: the arcs of its graph, which tell another target's compiler what was counted.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Function:
     lent: bool = False
     artificial: bool = False
     consistent: bool = True
+    blocks: int = 0
+    graph: tuple[Arc, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

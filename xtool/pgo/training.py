@@ -64,7 +64,7 @@ class Runtime:
         ]
         proc.run([*gcc, *own], log=ctx.log)
         includes = [f"-I{path}" for path in kit.pythons[version].includes]
-        proc.run([*gcc, *includes, _RUNTIME / "module.c", "-o", module, library], log=ctx.log)
+        proc.run([*gcc, *includes, _RUNTIME / "module.c", "-o", module, library, "-lrt"], log=ctx.log)
         return runtime
 
 

@@ -51,15 +51,23 @@ def terminated(number: int, _: object) -> None:
     os.kill(os.getpid(), number)
 
 
+def forked() -> None:
+    """Begin as a child."""
+    counters.begin()
+    if _signal.getsignal(_signal.SIGTERM) is terminated:
+        counters.insist()
+
+
 def install() -> None:
     """Stand in the way of whatever ends a process."""
     os._exit = exit_with_counters
     os.execv, os.execve = execv_with_counters, execve_with_counters
     # An interpreter that is being taken down has no handlers any more, and pools end their workers even then.
     atexit.register(counters.dump)
-    os.register_at_fork(after_in_child=counters.begin)
+    os.register_at_fork(after_in_child=forked)
     if _signal.getsignal(_signal.SIGTERM) is _signal.SIG_DFL:
         _signal.signal(_signal.SIGTERM, terminated)
+        counters.insist()
 
 
 install()
