@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from xtool.pgo.flow import solve
-from xtool.pgo.notes import ARCS, FAKE, ON_TREE, TIME, Arc, Graph
+from xtool.pgo.notes import ARCS, FAKE, ON_TREE, Arc, Graph
 from xtool.pgo.profile import Function, ObjectProfile, Profile
 
 
@@ -55,11 +55,11 @@ def _functions(
             continue
         arcs = _arcs(source, one)
         if arcs is not None:
-            counters = {ARCS: arcs, **{k: v for k, v in source.counters.items() if k == TIME}}
             functions.append(
                 replace(
                     one,
-                    counters=counters,
+                    # With one other kind GCC 14 takes all for granted, and crashes where one is missing.
+                    counters={ARCS: arcs},
                     coverage=source.coverage,
                     lent=source.lent,
                     consistent=source.consistent,
