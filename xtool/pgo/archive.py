@@ -54,7 +54,7 @@ def write(path: Path, profiles: Sequence[Profile]) -> Path:
     index = {
         "kind": KIND,
         "schema": SCHEMA,
-        "profiles": [{"file": file, **_header(each)} for file, each in zip(members, ordered, strict=True)],
+        "profiles": [{"file": file, **each.header()} for file, each in zip(members, ordered, strict=True)],
     }
     place = path.resolve()
     partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
@@ -133,20 +133,8 @@ def _dump(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")) + "\n"
 
 
-def _header(profile: Profile) -> dict[str, Any]:
-    return {
-        "project": profile.project,
-        "target": profile.target,
-        "python": profile.python,
-        "compiler": profile.compiler,
-        "format": profile.format,
-        "trained": profile.trained,
-        "commands": list(profile.commands),
-    }
-
-
 def _plain(profile: Profile) -> dict[str, Any]:
-    return {**_header(profile), "objects": [_plain_object(each) for each in profile.objects]}
+    return {**profile.header(), "objects": [_plain_object(each) for each in profile.objects]}
 
 
 def _plain_object(each: ObjectProfile) -> dict[str, Any]:

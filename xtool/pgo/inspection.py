@@ -76,16 +76,9 @@ class ProfileReport:
 
     def as_data(self) -> dict[str, Any]:
         """The profile as plain data for JSON output."""
-        profile = self.profile
         return {
             "path": str(self.path),
-            "project": profile.project,
-            "target": profile.target,
-            "python": profile.python,
-            "compiler": profile.compiler,
-            "format": profile.format,
-            "trained": profile.trained,
-            "commands": list(profile.commands),
+            **self.profile.header(),
             "files": [asdict(each) for each in self.files],
             "hottest": [asdict(each) for each in self.hottest],
             "objects": [asdict(each) for each in self.objects],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from xtool.pgo.identity import Scope
 from xtool.pgo.notes import Arc
@@ -125,3 +126,15 @@ class Profile:
     def label(self) -> str:
         """`ppc64le, Python 3.13`."""
         return f"{self.target}, Python {self.python}"
+
+    def header(self) -> dict[str, Any]:
+        """What it is a profile of, as plain data."""
+        return {
+            "project": self.project,
+            "target": self.target,
+            "python": self.python,
+            "compiler": self.compiler,
+            "format": self.format,
+            "trained": self.trained,
+            "commands": list(self.commands),
+        }
